@@ -1,0 +1,47 @@
+# make demo and make test do all their own set-up; nothing but Python 3.11+ and make is needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := HYPOTHESIS_PROFILE=$(or $(HYPOTHESIS_PROFILE),dev) $(BIN)/python -m pytest
+
+.PHONY: demo test lint types check wheel test-gpu clean
+
+demo: $(VENV)/demo
+	$(BIN)/graphnet train digits
+
+test: lint types check wheel
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/test
+	$(BIN)/mypy
+
+check: $(VENV)/test
+	$(PYTEST) -n auto --dist worksteal
+
+wheel: $(VENV)/test
+	$(BIN)/python tests/check_wheel.py
+
+test-gpu: $(VENV)/test
+	$(PYTEST) -m gpu
+
+# What each target needs is installed once, and again when pyproject.toml changes.
+$(VENV)/python: 
+	@$(PYTHON) -c 'import sys; sys.exit("graphnet needs Python 3.11 or newer, this is " + sys.version) if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	touch $@
+
+$(VENV)/demo: $(VENV)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[plot]'
+	touch $@
+
+$(VENV)/test: $(VENV)/demo
+	$(BIN)/python -m pip install --quiet --group test --group lint
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,43 @@
+"""Neural networks as graphs of operators with proven gradients, on NumPy and CuPy arrays.
+
+Declare values and nodes with :class:`Input` and the operators of :mod:`ops`, collect them in
+a :class:`Graph`, run it with an :class:`Executor`.
+"""
+
+from graphnet import blocks, data, models, optim, passes, training
+from graphnet.backends import BackendError
+from graphnet.debug import ContractError
+from graphnet.executor import Executor, ExecutorError, TrainingStep
+from graphnet.feeds import FeedError
+from graphnet.graph import Graph
+from graphnet.training import Trainer
+from graphnet.values import Constant, GraphError, Input, Node, Parameter, State, Value
+from graphnet.weights import WeightsError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BackendError",
+    "Constant",
+    "ContractError",
+    "Executor",
+    "ExecutorError",
+    "FeedError",
+    "Graph",
+    "GraphError",
+    "Input",
+    "Node",
+    "Parameter",
+    "State",
+    "Trainer",
+    "TrainingStep",
+    "Value",
+    "WeightsError",
+    "__version__",
+    "blocks",
+    "data",
+    "models",
+    "optim",
+    "passes",
+    "training",
+]

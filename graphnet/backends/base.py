@@ -1,0 +1,57 @@
+"""What a backend is: an array library, the two transfers, and an order of kernel providers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ops.arrays import Array
+
+__all__ = ["Backend", "BackendError"]
+
+
+class BackendError(RuntimeError):
+    """A backend cannot work on this machine; the message says what is missing."""
+
+
+class Backend(ABC):
+    """Base of all backends.
+
+    Attributes:
+        name: the name by which users ask for the backend.
+        providers: the names of its kernel providers; the first that serves a node computes it.
+        xp: the array library, with NumPy's names.
+    """
+
+    name: ClassVar[str]
+    providers: ClassVar[tuple[str, ...]] = ("reference",)
+    xp: Any
+
+    @abstractmethod
+    def from_host(self, host: np.ndarray) -> Array:
+        """A new array of this backend with the values and the axis order of ``host``.
+
+        It never shares memory with ``host``, whatever the backend.
+        """
+
+    @abstractmethod
+    def to_host(self, array: Array) -> np.ndarray:
+        """A new NumPy array with the values of an array of this backend.
+
+        Raises:
+            TypeError: ``array`` belongs to another library.
+        """
+
+    @abstractmethod
+    def owns(self, obj: object) -> bool:
+        """Whether ``obj`` is an array of this backend."""
+
+    @abstractmethod
+    def synchronize(self) -> None:
+        """Wait until all work handed to the device is done."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One line on libraries, versions and devices."""

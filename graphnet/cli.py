@@ -1,0 +1,181 @@
+"""The command line: ``graphnet train`` and ``graphnet devices``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from graphnet import optim
+from graphnet.backends import BACKENDS, BackendError, status
+from graphnet.data import Compose, Flip, Shift, Splits, load_cifar10, load_digits, load_idx_folder
+from graphnet.draw import render_table, save_curves
+from graphnet.executor import Executor
+from graphnet.graph import Graph
+from graphnet.kernels.provider import PROVIDERS
+from graphnet.models import deep_convnet, resnet, three_layer_convnet
+from graphnet.training import Trainer
+
+__all__ = ["main"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How a dataset is loaded, and what trains well on it by default."""
+
+    load: Callable[[Path | None], Splits]
+    epochs: int
+    lr: float
+    filters: tuple[int, ...]
+    pools: tuple[int, ...]
+    dropout: float = 0.0
+    augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
+
+
+def _folder(name: str, load: Callable[[Path], Splits]) -> Callable[[Path | None], Splits]:
+    def from_folder(folder: Path | None) -> Splits:
+        if folder is None:
+            raise ValueError(f"train {name} needs --data DIR, the folder with its files")
+        return load(folder)
+
+    return from_folder
+
+
+RECIPES = {
+    "digits": Recipe(
+        load=lambda _: load_digits(), epochs=40, lr=4e-3,
+        filters=(32, 32, 64), pools=(1,), dropout=0.3,
+    ),
+    "fashion-mnist": Recipe(
+        load=_folder("fashion-mnist", load_idx_folder), epochs=8, lr=2e-3,
+        filters=(32, 32, 64, 64), pools=(0, 1, 3), augment=Compose(Shift(2), Flip()),
+    ),
+    "cifar10": Recipe(
+        load=_folder("cifar10", load_cifar10), epochs=10, lr=2e-3,
+        filters=(32, 64, 128, 128), pools=(0, 1, 2), augment=Compose(Shift(3), Flip()),
+    ),
+}  # fmt: skip
+
+MODELS = ("deep_convnet", "three_layer_convnet", "resnet18", "resnet34")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status (0 success, 1 an error, 2 bad usage)."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        parsed.run(parsed)
+    except (ValueError, TypeError, OSError, BackendError) as error:
+        print(f"graphnet: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("graphnet: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="graphnet", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train a network on a dataset")
+    train.set_defaults(run=_train)
+    train.add_argument("dataset", choices=sorted(RECIPES))
+    train.add_argument("--data", type=Path, metavar="DIR", help="folder with the dataset's files")
+    train.add_argument("--model", choices=MODELS, default="deep_convnet")
+    train.add_argument("--epochs", type=_positive_int, help="default: by dataset")
+    train.add_argument("--batch-size", type=_positive_int, default=64)
+    train.add_argument("--lr", type=_positive_float, help="highest learning rate of Adam")
+    train.add_argument("--backend", choices=sorted(BACKENDS), default="numpy")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--time-limit", type=_positive_float, metavar="SECONDS")
+    train.add_argument("--out", type=Path, metavar="DIR", help="run folder, default runs/DATASET")
+
+    devices = commands.add_parser("devices", help="which backends and kernels work here")
+    devices.set_defaults(run=_devices)
+    return parser
+
+
+def _train(options: argparse.Namespace) -> None:
+    recipe = RECIPES[options.dataset]
+    splits = recipe.load(options.data)
+    _, *image = splits.train.images.shape
+    graph = _model(options.model, recipe, tuple(image), len(splits.train.classes))
+    print(graph.summary())
+    net = Executor(graph, backend=options.backend, seed=options.seed)
+    epochs = options.epochs or recipe.epochs
+    steps = epochs * -(-len(splits.train) // options.batch_size)
+    warm = min(steps // 10, 200)
+    rate = optim.Cosine(options.lr or recipe.lr, max(steps - warm, 1))
+    schedule = optim.WarmUp(warm, rate) if warm else rate
+    trainer = Trainer(net, optim.Adam(schedule, weight_decay=1e-4))
+    out = options.out or Path("runs") / options.dataset
+    out.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    history = trainer.fit(
+        splits.train,
+        splits.validation,
+        epochs=epochs,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        augment=recipe.augment,
+        time_limit=options.time_limit,
+    )
+    seconds = time.perf_counter() - start
+    if history.stopped:
+        print(f"stopped early: {history.stopped}")
+    net.save(out / "weights.safetensors")
+    history.to_csv(out / "history.csv")
+    (out / "graph.svg").write_text(
+        graph.to_svg(f"{options.model} on {options.dataset}"), encoding="utf-8"
+    )
+    rows = [dataclasses.asdict(record) for record in history.records]
+    try:
+        save_curves(rows, out / "curves.png")
+    except ImportError as error:
+        print(f"curves.png not written: {error}")
+    print(f"trained in {seconds:.1f} s, run folder {out}")
+    print(f"test accuracy {trainer.evaluate(splits.test).accuracy:.4f}")
+
+
+def _model(name: str, recipe: Recipe, image: tuple[int, ...], classes: int) -> Graph:
+    if name == "three_layer_convnet":
+        return three_layer_convnet(image, classes=classes, weight_scale="kaiming")
+    if name == "deep_convnet":
+        return deep_convnet(
+            image,
+            filters=recipe.filters,
+            pools=recipe.pools,
+            classes=classes,
+            dropout=recipe.dropout,
+        )
+    return resnet(int(name.removeprefix("resnet")), image, classes=classes)
+
+
+def _devices(options: argparse.Namespace) -> None:
+    rows = [("backend", name, "yes" if works else "no", text) for name, works, text in status()]
+    for name, prepare in PROVIDERS.items():
+        rows.append(("kernels", name, "yes", (prepare.__doc__ or "").splitlines()[0]))
+    print(render_table(("what", "name", "works", "details"), rows, title="backends and kernels"))
+
+
+def _positive_int(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, received {text}")
+    return value
+
+
+def _positive_float(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number, received {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

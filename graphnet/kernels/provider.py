@@ -1,0 +1,45 @@
+"""What a kernel and a provider are, and the providers there are by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+from graphnet.kernels import naive, reference
+from ops.operator import Operator, Spec
+
+__all__ = ["Kernel", "Provider", "get_providers"]
+
+
+class Kernel(Protocol):
+    """Computes one node; see :class:`ops.Operator` for the meaning of both methods."""
+
+    def forward(self, *arrays: Any) -> Any:
+        """Arrays in, ``(output, saved)`` out."""
+        ...
+
+    def backward(self, saved: Any, dy: Any, needs: tuple[bool, ...]) -> Any:
+        """One gradient per input, None where ``needs`` is False."""
+        ...
+
+
+#: Given an operator and the specs of its inputs, a kernel for them or None.
+Provider = Callable[[Operator, tuple[Spec | None, ...]], Kernel | None]
+
+PROVIDERS: dict[str, Provider] = {"naive": naive.prepare, "reference": reference.prepare}
+
+
+def get_providers(names: str | Iterable[str]) -> dict[str, Provider]:
+    """The providers of these names in this order, with ``reference`` as the last resort.
+
+    Raises:
+        ValueError: there is no such provider.
+
+    >>> list(get_providers("naive"))
+    ['naive', 'reference']
+    """
+    wanted = [names] if isinstance(names, str) else list(names)
+    for name in wanted:
+        if name not in PROVIDERS:
+            raise ValueError(f"expected kernels among {sorted(PROVIDERS)}, received {name!r}")
+    return {name: PROVIDERS[name] for name in dict.fromkeys([*wanted, "reference"])}

@@ -1,0 +1,98 @@
+"""The two loops: a plan run forward, and in reverse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphnet.debug import ContractError, Poison, check_gradient, check_results
+from graphnet.plan import Plan, Reverse
+from ops.arrays import Array
+
+__all__ = ["run_forward", "run_reverse"]
+
+
+def run_forward(plan: Plan, values: list[Any], *, debug: bool = False) -> list[Any]:
+    """Run the steps of a plan in order.
+
+    Args:
+        plan: what to run.
+        values: an array per slot, filled with inputs, parameters, states and constants; the
+            outputs are in it afterwards, and what no step reads any more is gone.
+        debug: check each result, and fill what is dead with NaN.
+
+    Returns:
+        What the kernel of each step saved for its reverse, None where nobody will ask.
+    """
+    saved: list[Any] = [None] * len(plan.steps)
+    poison = Poison(values) if debug else None
+    step = None
+    try:
+        for index, step in enumerate(plan.steps):
+            result, kept = step.kernel.forward(*[values[slot] for slot in step.inputs])
+            if len(step.outputs) == 1:
+                values[step.outputs[0]] = result
+            else:
+                for slot, array in zip(step.outputs, result, strict=True):
+                    values[slot] = array
+            if step.keep:
+                saved[index] = kept
+            if poison:
+                check_results(plan, step, values)
+                poison.after(step, values, saved[index])
+            for slot in step.release:
+                values[slot] = None
+    except Exception as error:
+        if step is not None:
+            error.add_note(f"in the forward pass of {plan.graph.describe(step.node)}")
+        raise
+    return saved
+
+
+def run_reverse(
+    plan: Plan, reverse: Reverse, saved: list[Any], seed: Array, *, debug: bool = False
+) -> list[Any]:
+    """Run the steps of a reverse pass in order; ``saved`` is used up.
+
+    A value that fans out sums the gradients of its readers.  A gradient that arrived alone
+    is never changed: it may be the array a kernel gave out.
+
+    Returns:
+        A gradient per slot; None where none arrived or it has been consumed.
+    """
+    gradients: list[Any] = [None] * plan.size
+    gradients[reverse.source] = seed
+    sums: set[int] = set()  # slots whose array was made here, and may grow in place
+    wanted = set(reverse.gradients.values())
+    step = None
+    try:
+        for back in reverse.steps:
+            step = plan.steps[back.index]
+            if len(back.outputs) == 1:
+                dy = gradients[back.outputs[0]]
+            else:
+                dy = tuple(gradients[slot] for slot in back.outputs)
+            results = step.kernel.backward(saved[back.index], dy, back.needs)
+            saved[back.index] = None
+            for slot in back.outputs:
+                if slot not in wanted:
+                    gradients[slot] = None
+            for position, (slot, gradient) in enumerate(zip(back.inputs, results, strict=True)):
+                if not back.needs[position]:
+                    continue
+                if gradient is None:
+                    role = step.node.input_names[position]
+                    raise ContractError(f"backward gave None for {role!r}, which needs a gradient")
+                if debug:
+                    check_gradient(plan, step, position, gradient)
+                if gradients[slot] is None:
+                    gradients[slot] = gradient
+                elif slot in sums:
+                    gradients[slot] += gradient
+                else:
+                    gradients[slot] = gradients[slot] + gradient
+                    sums.add(slot)
+    except Exception as error:
+        if step is not None:
+            error.add_note(f"in the reverse pass of {plan.graph.describe(step.node)}")
+        raise
+    return gradients

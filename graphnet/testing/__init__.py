@@ -1,0 +1,25 @@
+"""Proving operators and graphs right by trying to break them.
+
+``check_operator(MyOperator(...))`` draws shapes and data with Hypothesis and holds the
+operator to every promise of the contract; ``check_gradients`` holds the reverse pass of a
+whole graph against central differences.  Needs ``pip install "graphnet[testing]"``.
+
+- ``numeric``: dot-product and adjoint tests, numerical gradients.
+- ``checks``: the promises, one function each.
+- ``records``: what drives the checks of one operator.
+- ``strategies``: shapes and data, kept away from kinks by construction.
+"""
+
+from graphnet.testing.checks import CHECKS, BrokenPromise, Case
+from graphnet.testing.graphs import check_gradients
+from graphnet.testing.records import Record, check_operator, prove
+
+__all__ = [
+    "CHECKS",
+    "BrokenPromise",
+    "Case",
+    "Record",
+    "check_gradients",
+    "check_operator",
+    "prove",
+]

@@ -1,0 +1,11 @@
+"""Training a classifier: epochs, history, the best parameters, checkpoints.
+
+- ``trainer``: the loop over epochs and batches.
+- ``history``: what each epoch came to, as rows and as CSV.
+- ``progress``: a live bar on a terminal, plain lines elsewhere.
+"""
+
+from graphnet.training.history import EpochRecord, History, Metrics
+from graphnet.training.trainer import Trainer
+
+__all__ = ["EpochRecord", "History", "Metrics", "Trainer"]

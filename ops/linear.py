@@ -1,0 +1,141 @@
+"""Products with a matrix: the fully connected layer and the general matrix product."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ops.arrays import Array
+from ops.broadcasting import broadcast_shapes, unbroadcast
+from ops.initializers import Constant, Kaiming
+from ops.operator import (
+    Operator,
+    Parameter,
+    ShapeError,
+    Spec,
+    expect_floating,
+    expect_rank,
+    expect_sizes,
+    expect_spec,
+    known,
+    show,
+)
+
+__all__ = ["Linear", "MatMul"]
+
+
+@dataclass(frozen=True)
+class Linear(Operator):
+    """Fully connected layer ``y = x weight^T + bias`` over the last axis.
+
+    Shapes:
+        - x: ``(N, ..., features)``, weight: ``(units, features)``, bias: ``(units,)``
+        - y: ``(N, ..., units)``
+
+    Args:
+        units: the number of outputs.
+        bias: whether a learned constant is added to each output.
+
+    Raises:
+        TypeError, ValueError: ``units`` is no positive integer.
+        ShapeError: the input has fewer than two axes, or the weight does not fit it.
+
+    Source: Rosenblatt, "The perceptron", 1958; weight layout as in PyTorch and ONNX ``Gemm``.
+
+    >>> import graphnet as gn
+    >>> Linear(10)(gn.Input("x", ("N", 64))).shape
+    (N, 10)
+    """
+
+    units: int
+    bias: bool = True
+
+    def __post_init__(self) -> None:
+        expect_sizes(self, units=self.units)
+
+    def parameters(self, x: Spec) -> dict[str, Parameter]:
+        shape = self._weight_shape(x)
+        learned = {"weight": Parameter(shape, Kaiming(gain=1.0), x.dtype)}
+        if self.bias:
+            learned["bias"] = Parameter((self.units,), Constant(0.0), x.dtype, decay=False)
+        return learned
+
+    def infer(self, x: Spec, weight: Spec, bias: Spec | None = None) -> Spec:
+        expect_floating("an input", x)
+        expect_spec("a weight", weight, self._weight_shape(x), x.dtype)
+        if bias is not None:
+            expect_spec("a bias", bias, (self.units,), x.dtype)
+        return x.with_shape((*x.shape[:-1], self.units))
+
+    def forward(
+        self, x: Array, weight: Array, bias: Array | None = None
+    ) -> tuple[Array, tuple[Array, ...]]:
+        y = x @ weight.T
+        if bias is not None:
+            y += bias
+        return y, (x, weight)
+
+    def backward(
+        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        x, weight = saved
+        rows_x = x.reshape(-1, x.shape[-1]) if x.ndim > 2 else x
+        rows_dy = dy.reshape(-1, dy.shape[-1]) if dy.ndim > 2 else dy
+        dx = dy @ weight if needs[0] else None
+        dweight = rows_dy.T @ rows_x if needs[1] else None
+        dbias = rows_dy.sum(axis=0) if needs[2] else None
+        return dx, dweight, dbias
+
+    def flops(self, x: Spec, weight: Spec, bias: Spec | None = None) -> int:
+        outputs = self.infer(x, weight, bias).elements
+        return outputs * (2 * known(x.shape[-1])[0] + (bias is not None))
+
+    def _weight_shape(self, x: Spec) -> tuple[int, ...]:
+        expect_rank("an input", x, 2)
+        return (self.units, *known(x.shape[-1]))
+
+
+@dataclass(frozen=True)
+class MatMul(Operator):
+    """Matrix product over the last two axes, the others broadcast.
+
+    ``y[..., i, j] = sum_k a[..., i, k] * b[..., k, j]``
+
+    Shapes:
+        - a: ``(..., n, k)``, b: ``(..., k, m)``
+        - y: ``(..., n, m)``, leading axes broadcast
+
+    Raises:
+        ShapeError: an input has fewer than two axes, or the inner sizes differ.
+
+    Source: ONNX ``MatMul``, for two or more axes.
+
+    >>> import graphnet as gn
+    >>> a, b = gn.Input("a", ("N", 4, 8)), gn.Input("b", (8, 2))
+    >>> MatMul()(a, b).shape
+    (N, 4, 2)
+    """
+
+    def infer(self, a: Spec, b: Spec) -> Spec:
+        for name, spec in (("a", a), ("b", b)):
+            expect_floating(name, spec)
+            expect_rank(name, spec, 2)
+        if a.shape[-1] != b.shape[-2] or a.dtype != b.dtype:
+            raise ShapeError(
+                f"expected equal inner sizes and dtypes, received {show(a)} and {show(b)}"
+            )
+        leading = broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        return a.with_shape((*leading, a.shape[-2], b.shape[-1]))
+
+    def forward(self, a: Array, b: Array) -> tuple[Array, tuple[Array, ...]]:
+        return a @ b, (a, b)
+
+    def backward(
+        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        a, b = saved
+        da = unbroadcast(dy @ b.swapaxes(-1, -2), a.shape) if needs[0] else None
+        db = unbroadcast(a.swapaxes(-1, -2) @ dy, b.shape) if needs[1] else None
+        return da, db
+
+    def flops(self, a: Spec, b: Spec) -> int:
+        return self.infer(a, b).elements * 2 * known(a.shape[-1])[0]

@@ -1,0 +1,18 @@
+"""Hypothesis profiles: dev (default), ci and nightly; choose with HYPOTHESIS_PROFILE."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+for name, examples in {"dev": 25, "ci": 100, "nightly": 2000}.items():
+    settings.register_profile(
+        name,
+        max_examples=examples,
+        deadline=None,  # shared machines stall
+        print_blob=True,
+        derandomize=name == "ci",
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))

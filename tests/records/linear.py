@@ -1,0 +1,54 @@
+"""Matrix products against triple loops."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from graphnet.kernels.naive import NaiveLinear
+from graphnet.testing import Case, Record
+from graphnet.testing.strategies import random_array, seeds
+from ops import Linear, MatMul
+from tests.records.batches import batch_sizes, batched, broadcastable, sizes
+
+
+@st.composite
+def linear_cases(draw):
+    linear = Linear(draw(st.integers(1, 4)), draw(st.booleans()))
+    seed = draw(seeds)
+    x = random_array(draw(batched(min_rank=2)), seed)
+    weight = random_array((linear.units, x.shape[-1]), seed + 1)
+    bias = random_array((linear.units,), seed + 2) if linear.bias else None
+    return Case(linear, (x, weight, bias), seed)
+
+
+@st.composite
+def product_cases(draw):
+    leading_a, leading_b = draw(broadcastable(max_rank=2))
+    rows, columns = draw(batch_sizes), draw(sizes)
+    inner = draw(sizes)
+    seed = draw(seeds)
+    a = random_array((*leading_a, rows, inner), seed)
+    b = random_array((*leading_b, inner, columns), seed + 1)
+    return Case(MatMul(), (a, b), seed)
+
+
+def product(_, a, b):
+    leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a = np.broadcast_to(a, (*leading, *a.shape[-2:]))
+    b = np.broadcast_to(b, (*leading, *b.shape[-2:]))
+    y = np.zeros((*leading, a.shape[-2], b.shape[-1]))
+    for *at, i, j in np.ndindex(y.shape):
+        y[(*at, i, j)] = sum(a[(*at, i, k)] * b[(*at, k, j)] for k in range(a.shape[-1]))
+    return y
+
+
+RECORDS = [
+    Record(
+        Linear,
+        linear_cases(),
+        lambda operator, *inputs: NaiveLinear(operator).forward(*inputs)[0],
+        linear=("x", "weight"),
+    ),
+    Record(MatMul, product_cases(), product, linear=("a", "b")),
+]
