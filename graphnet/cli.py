@@ -30,6 +30,7 @@ class Recipe:
 
     load: Callable[[Path | None], Splits]
     epochs: int
+    batch_size: int
     lr: float
     filters: tuple[int, ...]
     pools: tuple[int, ...]
@@ -48,16 +49,16 @@ def _folder(name: str, load: Callable[[Path], Splits]) -> Callable[[Path | None]
 
 RECIPES = {
     "digits": Recipe(
-        load=lambda _: load_digits(), epochs=40, lr=4e-3,
+        load=lambda _: load_digits(), epochs=40, batch_size=64, lr=4e-3,
         filters=(32, 32, 64), pools=(1,), dropout=0.3,
     ),
     "fashion-mnist": Recipe(
-        load=_folder("fashion-mnist", load_idx_folder), epochs=8, lr=2e-3,
-        filters=(32, 32, 64, 64), pools=(0, 1, 3), augment=Compose(Shift(2), Flip()),
+        load=_folder("fashion-mnist", load_idx_folder), epochs=10, batch_size=128, lr=4e-3,
+        filters=(32, 64, 128), pools=(0, 1, 2), dropout=0.2, augment=Flip(),
     ),
     "cifar10": Recipe(
-        load=_folder("cifar10", load_cifar10), epochs=10, lr=2e-3,
-        filters=(32, 64, 128, 128), pools=(0, 1, 2), augment=Compose(Shift(3), Flip()),
+        load=_folder("cifar10", load_cifar10), epochs=10, batch_size=128, lr=4e-3,
+        filters=(32, 64, 128), pools=(0, 1, 2), dropout=0.2, augment=Compose(Shift(3), Flip()),
     ),
 }  # fmt: skip
 
@@ -88,8 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data", type=Path, metavar="DIR", help="folder with the dataset's files")
     train.add_argument("--model", choices=MODELS, default="deep_convnet")
     train.add_argument("--epochs", type=_positive_int, help="default: by dataset")
-    train.add_argument("--batch-size", type=_positive_int, default=64)
-    train.add_argument("--lr", type=_positive_float, help="highest learning rate of Adam")
+    train.add_argument("--batch-size", type=_positive_int, help="default: by dataset")
+    train.add_argument(
+        "--lr", type=_positive_float, help="highest rate of Adam; default: by dataset"
+    )
     train.add_argument("--backend", choices=sorted(BACKENDS), default="numpy")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--time-limit", type=_positive_float, metavar="SECONDS")
@@ -108,7 +111,8 @@ def _train(options: argparse.Namespace) -> None:
     print(graph.summary())
     net = Executor(graph, backend=options.backend, seed=options.seed)
     epochs = options.epochs or recipe.epochs
-    steps = epochs * -(-len(splits.train) // options.batch_size)
+    batch_size = options.batch_size or recipe.batch_size
+    steps = epochs * -(-len(splits.train) // batch_size)
     warm = min(steps // 10, 200)
     rate = optim.Cosine(options.lr or recipe.lr, max(steps - warm, 1))
     schedule = optim.WarmUp(warm, rate) if warm else rate
@@ -120,7 +124,7 @@ def _train(options: argparse.Namespace) -> None:
         splits.train,
         splits.validation,
         epochs=epochs,
-        batch_size=options.batch_size,
+        batch_size=batch_size,
         seed=options.seed,
         augment=recipe.augment,
         time_limit=options.time_limit,

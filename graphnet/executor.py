@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from graphnet.explain import explain_plan, timed
 from graphnet.feeds import check_domains, check_feeds
 from graphnet.graph import Graph
 from graphnet.kernels import get_providers
+from graphnet.optim import Optimizer
 from graphnet.passes import for_inference
 from graphnet.plan import Plan, Reverse, bind_spec, make_plan, make_reverse
 from graphnet.run import run_forward, run_reverse
@@ -36,25 +37,6 @@ PLANS = 8
 
 class ExecutorError(RuntimeError):
     """A call that makes no sense now, such as backward before forward."""
-
-
-class Optimizer(Protocol):
-    """What a training step asks of an optimizer; see :mod:`graphnet.optim`."""
-
-    def slots(self, parameters: dict[str, Array]) -> dict[str, Array]:
-        """New arrays for the optimizer's own memory."""
-        ...
-
-    def update(
-        self,
-        parameters: dict[str, Array],
-        gradients: dict[str, Array],
-        slots: dict[str, Array],
-        step: int,
-        decay: frozenset[str],
-    ) -> None:
-        """Change parameters and slots in place."""
-        ...
 
 
 @dataclass

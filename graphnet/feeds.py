@@ -71,16 +71,16 @@ def check_domains(plan: Plan, feeds: Mapping[str, Any]) -> None:
     label out of range with NaN.
 
     Raises:
-        FeedError: a value is out of range or NaN.
+        FeedError: a value is out of range, infinite or NaN.
     """
     for name, (interval, reader) in plan.domains.items():
         array = feeds[name]
         if not isinstance(array, np.ndarray) or not array.size:
             continue
         low, high = array.min(), array.max()
-        if low >= interval.low and high < interval.high:
+        if low >= interval.low and high < interval.high and np.isfinite(low):
             continue
-        wrong = ~((array >= interval.low) & (array < interval.high))
+        wrong = ~((array >= interval.low) & (array < interval.high) & np.isfinite(array))
         where = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise FeedError(
             f"input {name!r}: {reader} expects values {_range(interval.low, interval.high)}, "

@@ -28,6 +28,9 @@ from ops.operator import show_shape
 
 __all__ = ["Graph"]
 
+#: How many nodes of a cycle an error names.
+SHOWN = 8
+
 
 class Graph:
     """A network: everything its outputs reach, checked, ordered and named.
@@ -292,8 +295,11 @@ def _in_order(parts: list[Part]) -> list[Part]:
     try:
         return list(nx.lexicographical_topological_sort(dag, key=lambda part: part.order))
     except nx.NetworkXUnfeasible:
-        circle = " -> ".join(repr(edge[0]) for edge in nx.find_cycle(dag))
-        raise GraphError(f"expected a graph without cycles, received {circle} -> ...") from None
+        circle = [edge[0] for edge in nx.find_cycle(dag)]
+        shown = " -> ".join(map(repr, circle[:SHOWN]))
+        raise GraphError(
+            f"expected a graph without cycles, received a cycle of {len(circle)}: {shown} -> ..."
+        ) from None
 
 
 def _name_parts(parts: list[Part], known: dict[Part, str]) -> dict[Part, str]:

@@ -85,11 +85,12 @@ class MaxPool(_Pool):
         xp = namespace(x)
         windows, slices = self._slices(x)
         padded = pad_spatial(x, windows.padding, -math.inf)
-        y = padded[slices[0]].copy()
+        y = padded[slices[0]].copy(order="K")
         # the winning kernel position of each window, in as few bytes as the kernel allows
         winner = xp.zeros_like(y, dtype="uint8" if len(slices) <= 256 else "int32")
         for number, here in enumerate(slices[1:], start=1):
-            xp.copyto(winner, number, where=padded[here] > y)
+            later = (padded[here] > y) * winner.dtype.type(number)
+            xp.maximum(winner, later, out=winner)
             xp.maximum(y, padded[here], out=y)
         return y, (winner, x.shape)
 
@@ -133,7 +134,7 @@ class AvgPool(_Pool):
     def forward(self, x: Array) -> tuple[Array, tuple[Any, ...]]:
         windows, slices = self._slices(x)
         padded = pad_spatial(x, windows.padding)
-        y = padded[slices[0]].copy()
+        y = padded[slices[0]].copy(order="K")
         for here in slices[1:]:
             y += padded[here]
         y /= self._counts(x, windows, slices)

@@ -31,9 +31,9 @@ class Backend(ABC):
 
     @abstractmethod
     def from_host(self, host: np.ndarray) -> Array:
-        """A new array of this backend with the values and the axis order of ``host``.
+        """A new array of this backend with the values, shape and dtype of ``host``.
 
-        It never shares memory with ``host``, whatever the backend.
+        It never shares memory with ``host``, whatever the backend; its strides are the library's.
         """
 
     @abstractmethod

@@ -186,6 +186,9 @@ class StrictArray:
     def __copy__(self) -> StrictArray:
         return StrictArray(self._data.copy())
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> StrictArray:
+        return StrictArray(self._data.copy())
+
     # -- what would move values to the host
 
     __array__ = _refuse("a NumPy array")
@@ -213,7 +216,7 @@ class StrictArray:
     # -- methods: those of cupy.ndarray, and no others
 
     def __getattr__(self, name: str) -> Any:
-        if name in _HIDDEN:
+        if name in _HIDDEN or name.startswith("__"):
             raise AttributeError(
                 f"a strict array hides {name!r}; move it with backend.to_host(array)"
             )

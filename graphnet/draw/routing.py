@@ -70,10 +70,11 @@ def routes_from(
     for target in sorted(graph.successors(source), key=frame.row.__getitem__, reverse=True):
         there, goal = frame.row[target], frame.boxes[target]
         far = there - here > LONGEST_BENDS
-        way = [
-            (lane if far else bends[band], frame.tops[band], frame.bottoms[band])
-            for band in range(here + 1, there)
-        ]
+        if far:
+            way = [(lane, frame.tops[here + 1], frame.bottoms[there - 1])]
+        else:
+            bands = range(here + 1, there)
+            way = [(bends[band], frame.tops[band], frame.bottoms[band]) for band in bands]
         parallel = graph.number_of_edges(source, target)
         for n in range(parallel):
             beside = PARALLEL * (2 * n - parallel + 1) // 2

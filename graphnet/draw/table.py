@@ -61,10 +61,10 @@ def render_table(
         ValueError: a row has more or fewer entries than there are columns.
 
     >>> print(render_table(("node", "FLOPs"), [("conv", "1.2 M"), ("relu", 900)]))
-      node   FLOPs
-     ──────────────
-      conv   1.2 M
-      relu     900
+     node   FLOPs
+    ──────────────
+     conv   1.2 M
+     relu     900
     """
     footers = [""] * len(columns) if total_row is None else total_row
     for row in (*rows, footers):

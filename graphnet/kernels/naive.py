@@ -25,7 +25,7 @@ _Pair = tuple[Any, Any]
 
 
 def prepare(operator: Operator, specs: tuple[Spec | None, ...]) -> Any:
-    """A naive kernel for Conv, MaxPool, AvgPool, BatchNorm and Linear; None for the others."""
+    """Textbook loops for Conv, MaxPool, AvgPool, BatchNorm and Linear, on numpy."""
     kernel = _KERNELS.get(type(operator))
     return kernel(operator) if kernel else None
 

@@ -8,5 +8,5 @@ __all__ = ["prepare"]
 
 
 def prepare(operator: Operator, specs: tuple[Spec | None, ...]) -> Operator:
-    """The operator, whose ``forward`` and ``backward`` are the kernel."""
+    """Every operator's own forward and backward, on any backend."""
     return operator

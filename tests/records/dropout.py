@@ -14,9 +14,9 @@ WORD = 2**32
 
 
 def philox(key: int, counter: int) -> list[int]:
-    """Four 32-bit words for a 64-bit key and counter, as the paper's figure 1 draws a round."""
+    """Four 32-bit words for a 64-bit key and a 128-bit counter, round by round."""
     left, right = key % WORD, key // WORD
-    words = [counter % WORD, counter // WORD, 0, 0]
+    words = [counter // WORD**place % WORD for place in range(4)]
     for _ in range(10):
         high0, low0 = divmod(0xD2511F53 * words[0], WORD)
         high1, low1 = divmod(0xCD9E8D57 * words[2], WORD)

@@ -2,7 +2,8 @@
 
 The entries that share a mean are spaced apart and spread over 4 at least, so no variance is
 small and central differences are accurate.  Two entries are normalized to -1 and 1 whatever
-they are, but for eps: it is large enough then to leave a gradient that can be measured.
+they are, but for eps: it is large enough then to leave a gradient that can be measured, and
+so is gamma beside beta.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tests.records.batches import batch_sizes, batched
 
 
 def epsilons(count):
-    return st.sampled_from((1e-5, 1e-3, 0.1) if count > 2 else (1e-3, 0.1))
+    return st.sampled_from((1e-5, 1e-3, 0.1) if count > 2 else (0.1, 1.0))
 
 
 def spread(groups, count, seed):
@@ -31,10 +32,16 @@ def spread(groups, count, seed):
     return np.array(rows).reshape(groups, count) + rng.normal(size=(groups, 1))
 
 
-def channel_values(channels, seed):
-    """gamma, beta, running_mean and a positive running_var."""
-    gamma, beta, mean, var = random_array((4, channels), seed)
-    return gamma, beta, mean, 0.5 + np.abs(var)
+def gain_and_shift(shape, seed):
+    """gamma, at least 0.5 away from 0, and beta."""
+    gamma, beta = random_array((2, *shape), seed)
+    return gamma + np.copysign(0.5, gamma), beta
+
+
+def statistics_of(channels, seed):
+    """running_mean and a positive running_var."""
+    mean, var = random_array((2, channels), seed)
+    return mean, 0.5 + np.abs(var)
 
 
 def normalized(entries, mean, variance, eps):
@@ -50,7 +57,8 @@ def batch_cases(draw):
     operator = BatchNorm(draw(epsilons(count)), draw(st.sampled_from((0.0, 0.9, 1.0))))
     rows = spread(channels, count, seed).reshape(channels, batch, *positions)
     x = np.ascontiguousarray(np.moveaxis(rows, 0, 1))  # (C, N, *positions) -> (N, C, *positions)
-    return Case(operator, (x, *channel_values(channels, seed + 100)), seed)
+    learned, running = gain_and_shift((channels,), seed + 100), statistics_of(channels, seed + 101)
+    return Case(operator, (x, *learned, *running), seed)
 
 
 @st.composite
@@ -59,7 +67,8 @@ def inference_cases(draw):
     seed = draw(seeds)
     operator = BatchNormInference(draw(st.sampled_from((1e-5, 0.1))))
     x = random_array(shape, seed)
-    return Case(operator, (x, *channel_values(shape[1], seed + 100)), seed)
+    learned, running = gain_and_shift(shape[1:2], seed + 100), statistics_of(shape[1], seed + 101)
+    return Case(operator, (x, *learned, *running), seed)
 
 
 def inference(operator, x, gamma, beta, running_mean, running_var):
@@ -79,8 +88,8 @@ def layer_cases(draw):
     seed = draw(seeds)
     axis = draw(st.sampled_from((first, first - len(shape))))
     x = spread(math.prod(shape[:first]), count, seed).reshape(shape)
-    gain = random_array((2, *shape[first:]), seed + 100)
-    return Case(LayerNorm(axis, draw(epsilons(count))), (x, gain[0], gain[1]), seed)
+    learned = gain_and_shift(shape[first:], seed + 100)
+    return Case(LayerNorm(axis, draw(epsilons(count))), (x, *learned), seed)
 
 
 def layer(operator, x, gamma, beta):
@@ -102,8 +111,8 @@ def group_cases(draw):
     count = width * math.prod(positions)
     seed = draw(seeds)
     x = spread(batch * groups, count, seed).reshape(batch, groups * width, *positions)
-    gamma, beta, _, _ = channel_values(groups * width, seed + 100)
-    return Case(GroupNorm(groups, draw(epsilons(count))), (x, gamma, beta), seed)
+    learned = gain_and_shift((groups * width,), seed + 100)
+    return Case(GroupNorm(groups, draw(epsilons(count))), (x, *learned), seed)
 
 
 def group(operator, x, gamma, beta):
