@@ -18,7 +18,6 @@ from ops.loss import L2Penalty
 from ops.normalization import BatchNorm
 from ops.operator import ShapeError
 from ops.pooling import MaxPool
-from ops.shape import Flatten
 from ops.windows import PerAxis
 
 __all__ = [
@@ -121,7 +120,7 @@ def conv_batchnorm_relu_pool(
 
 
 def linear_relu(x: Value, units: int, *, weight: Initializer = KAIMING) -> Value:
-    """Linear - ReLU; an input with spatial axes is flattened first.
+    """Linear - ReLU; spatial axes are features too.
 
     Shapes: ``(N, ...) -> (N, units)``.
 
@@ -132,12 +131,12 @@ def linear_relu(x: Value, units: int, *, weight: Initializer = KAIMING) -> Value
     >>> linear_relu(gn.Input("x", ("N", 3, 8, 8)), 100).shape
     (N, 100)
     """
-    y: Value = ReLU()(Linear(units)(flat(x), weight=weight))
+    y: Value = ReLU()(Linear(units)(x, weight=weight))
     return y
 
 
 def linear_batchnorm_relu(x: Value, units: int, *, weight: Initializer = KAIMING) -> Value:
-    """Linear without bias - BatchNorm - ReLU; an input with spatial axes is flattened first.
+    """Linear without bias - BatchNorm - ReLU; spatial axes are features too.
 
     Shapes: ``(N, ...) -> (N, units)``.
 
@@ -148,7 +147,7 @@ def linear_batchnorm_relu(x: Value, units: int, *, weight: Initializer = KAIMING
     >>> linear_batchnorm_relu(gn.Input("x", ("N", 64)), 100).shape
     (N, 100)
     """
-    y: Value = ReLU()(BatchNorm()(Linear(units, bias=False)(flat(x), weight=weight)))
+    y: Value = ReLU()(BatchNorm()(Linear(units, bias=False)(x, weight=weight)))
     return y
 
 
@@ -168,12 +167,6 @@ def l2_penalty(loss: Value, strength: float) -> Value:
     if not weights:
         raise ShapeError("l2_penalty: expected a loss that depends on a weight, received none")
     y: Value = L2Penalty(strength)(loss, *weights)
-    return y
-
-
-def flat(x: Value) -> Value:
-    """``x`` as ``(N, features)``."""
-    y: Value = x if len(x.shape) == 2 else Flatten()(x)
     return y
 
 

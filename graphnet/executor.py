@@ -268,15 +268,19 @@ class Executor:
         """The one way from an array of the backend to NumPy."""
         return self.backend.to_host(array)
 
-    def explain(self, batch: int = 1, *, training: bool = False) -> str:
+    def explain(self, batch: int | None = None, *, training: bool | None = None) -> str:
         """A table of the plan: node, kernel, shape, bytes, FLOPs and measured time.
 
         The times are medians of three runs on random inputs; states stay as they are.
 
         Args:
-            batch: the number of examples.
-            training: show the training form, with the reverse pass from the first scalar.
+            batch: the number of examples; that of the last run, or 1, when None.
+            training: show the training form, with the reverse pass from the first scalar; as
+                in the last run when None.
         """
+        last = next(reversed(self._plans.values()), None)
+        batch = (last.batch if last else 1) if batch is None else batch
+        training = (last.training if last else False) if training is None else training
         names = tuple(self.graph.outputs)
         graph = self._form(training, names)
         plan = self._plan(graph, training, names, batch, differentiate=training)

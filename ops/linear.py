@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 from ops.arrays import Array
 from ops.broadcasting import broadcast_shapes, unbroadcast
@@ -16,7 +18,9 @@ from ops.operator import (
     expect_rank,
     expect_sizes,
     expect_spec,
+    is_integer,
     known,
+    normalize_axis,
     show,
 )
 
@@ -25,32 +29,40 @@ __all__ = ["Linear", "MatMul"]
 
 @dataclass(frozen=True)
 class Linear(Operator):
-    """Fully connected layer ``y = x weight^T + bias`` over the last axis.
+    """Fully connected layer ``y = x weight^T + bias``; all axes from ``axis`` on are features.
 
     Shapes:
-        - x: ``(N, ..., features)``, weight: ``(units, features)``, bias: ``(units,)``
+        - x: ``(N, ..., *features)``, the features being ``x.shape[axis:]``
+        - weight: ``(units, prod(features))``, bias: ``(units,)``
         - y: ``(N, ..., units)``
 
     Args:
         units: the number of outputs.
         bias: whether a learned constant is added to each output.
+        axis: the first axis of the features. The default 1 makes one row of each example,
+            so images need no flattening; -1 takes the last axis alone, as PyTorch does.
 
     Raises:
-        TypeError, ValueError: ``units`` is no positive integer.
-        ShapeError: the input has fewer than two axes, or the weight does not fit it.
+        TypeError, ValueError: ``units`` is no positive integer, or ``axis`` no integer.
+        ShapeError: the input has no such axis after the first, or the weight does not fit it.
 
     Source: Rosenblatt, "The perceptron", 1958; weight layout as in PyTorch and ONNX ``Gemm``.
 
     >>> import graphnet as gn
-    >>> Linear(10)(gn.Input("x", ("N", 64))).shape
+    >>> Linear(10)(gn.Input("image", ("N", 1, 8, 8))).shape
     (N, 10)
+    >>> Linear(10, axis=-1)(gn.Input("tokens", ("N", 16, 64))).shape
+    (N, 16, 10)
     """
 
     units: int
     bias: bool = True
+    axis: int = 1
 
     def __post_init__(self) -> None:
         expect_sizes(self, units=self.units)
+        if not is_integer(self.axis):
+            raise TypeError(f"Linear: expected an integer axis, received {self.axis!r}")
 
     def parameters(self, x: Spec) -> dict[str, Parameter]:
         shape = self._weight_shape(x)
@@ -64,34 +76,42 @@ class Linear(Operator):
         expect_spec("a weight", weight, self._weight_shape(x), x.dtype)
         if bias is not None:
             expect_spec("a bias", bias, (self.units,), x.dtype)
-        return x.with_shape((*x.shape[:-1], self.units))
+        return x.with_shape((*x.shape[: self._first(x)], self.units))
 
     def forward(
         self, x: Array, weight: Array, bias: Array | None = None
-    ) -> tuple[Array, tuple[Array, ...]]:
-        y = x @ weight.T
+    ) -> tuple[Array, tuple[Any, ...]]:
+        leading = x.shape[: self._first(Spec(x.shape, x.dtype.name))]
+        rows = x.reshape(math.prod(leading), weight.shape[1])  # (N, ..., *features) -> 2-d
+        y = rows @ weight.T
         if bias is not None:
             y += bias
-        return y, (x, weight)
+        return y.reshape(*leading, self.units), (rows, weight, x.shape)
 
     def backward(
-        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
+        self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
     ) -> tuple[Array | None, ...]:
-        x, weight = saved
-        rows_x = x.reshape(-1, x.shape[-1]) if x.ndim > 2 else x
-        rows_dy = dy.reshape(-1, dy.shape[-1]) if dy.ndim > 2 else dy
-        dx = dy @ weight if needs[0] else None
-        dweight = rows_dy.T @ rows_x if needs[1] else None
+        rows, weight, shape = saved
+        rows_dy = dy.reshape(rows.shape[0], self.units)
+        dx = (rows_dy @ weight).reshape(shape) if needs[0] else None
+        dweight = rows_dy.T @ rows if needs[1] else None
         dbias = rows_dy.sum(axis=0) if needs[2] else None
         return dx, dweight, dbias
 
     def flops(self, x: Spec, weight: Spec, bias: Spec | None = None) -> int:
         outputs = self.infer(x, weight, bias).elements
-        return outputs * (2 * known(x.shape[-1])[0] + (bias is not None))
+        return outputs * (2 * known(weight.shape[1])[0] + (bias is not None))
 
     def _weight_shape(self, x: Spec) -> tuple[int, ...]:
+        return (self.units, math.prod(known(*x.shape[self._first(x) :])))
+
+    def _first(self, x: Spec) -> int:
+        """The first axis of the features, counted from the front."""
         expect_rank("an input", x, 2)
-        return (self.units, *known(x.shape[-1]))
+        first = normalize_axis(self.axis, x.rank)
+        if first == 0:
+            raise ShapeError(f"expected features after the first axis, received {show(x)}")
+        return first
 
 
 @dataclass(frozen=True)

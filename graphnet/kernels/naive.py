@@ -185,10 +185,11 @@ class NaiveLinear:
     operator: Linear
 
     def forward(self, x: Any, weight: Any, bias: Any = None) -> _Pair:
-        y = np.zeros((*x.shape[:-1], len(weight)), dtype=x.dtype)
-        for row in np.ndindex(*x.shape[:-1]):
+        leading = x.shape[: self.operator.axis]
+        y = np.zeros((*leading, len(weight)), dtype=x.dtype)
+        for row in np.ndindex(*leading):
             for unit in range(len(weight)):
-                y[(*row, unit)] = sum(x[row] * weight[unit])
+                y[(*row, unit)] = sum(x[row].ravel() * weight[unit])
                 if bias is not None:
                     y[(*row, unit)] += bias[unit]
         return y, (x, weight)
@@ -197,10 +198,10 @@ class NaiveLinear:
         x, weight = saved
         dx, dweight = np.zeros_like(x), np.zeros_like(weight)
         dbias = np.zeros(len(weight), dtype=x.dtype)
-        for row in np.ndindex(*x.shape[:-1]):
+        for row in np.ndindex(*x.shape[: self.operator.axis]):
             for unit in range(len(weight)):
-                dx[row] += weight[unit] * dy[(*row, unit)]
-                dweight[unit] += x[row] * dy[(*row, unit)]
+                dx[row] += weight[unit].reshape(dx[row].shape) * dy[(*row, unit)]
+                dweight[unit] += x[row].ravel() * dy[(*row, unit)]
                 dbias[unit] += dy[(*row, unit)]
         return tuple(
             g if need else None for g, need in zip((dx, dweight, dbias), needs, strict=True)

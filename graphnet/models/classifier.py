@@ -29,9 +29,9 @@ def classifier(
         reg: strength of the L2 penalty ``reg * sum(W^2)`` in the loss; none by default.
 
     >>> import graphnet as gn
-    >>> from ops import Flatten, Hinge, Linear
-    >>> classifier(lambda x: Linear(3)(Flatten()(x)), (1, 8, 8), loss=Hinge())
-    <Graph of 3 nodes: ['image', 'label'] -> ['logits', 'loss']>
+    >>> from ops import Hinge, Linear
+    >>> classifier(Linear(3), (1, 8, 8), loss=Hinge())
+    <Graph of 2 nodes: ['image', 'label'] -> ['logits', 'loss']>
     """
     image = Input("image", ("N", *input_shape))
     label = Input("label", ("N",), "int64")

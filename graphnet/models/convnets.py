@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from graphnet.blocks import conv_batchnorm_relu, conv_relu, conv_relu_pool, flat, linear_relu
+from graphnet.blocks import conv_batchnorm_relu, conv_relu, conv_relu_pool, linear_relu
 from graphnet.graph import Graph
 from graphnet.models.classifier import classifier
 from graphnet.values import Value
@@ -47,7 +47,7 @@ def three_layer_convnet(
         ShapeError, ValueError: the image is too small, or an argument out of range.
 
     >>> three_layer_convnet((1, 8, 8), kernel_size=3)
-    <Graph of 8 nodes: ['image', 'label'] -> ['logits', 'loss']>
+    <Graph of 7 nodes: ['image', 'label'] -> ['logits', 'loss']>
     """
     weight = as_initializer(weight_scale)
 
@@ -118,5 +118,5 @@ def deep_convnet(
 def _logits(x: Value, classes: int, weight: Initializer) -> Value:
     """The last linear layer; no ReLU follows it, so Kaiming's gain is 1."""
     last = Kaiming(gain=1.0) if isinstance(weight, Kaiming) else weight
-    logits: Value = Linear(classes)(flat(x), weight=last)
+    logits: Value = Linear(classes)(x, weight=last)
     return logits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphnet.blocks import conv_batchnorm_relu, flat
+from graphnet.blocks import conv_batchnorm_relu
 from graphnet.graph import Graph
 from graphnet.models.classifier import classifier
 from graphnet.values import Value
@@ -54,7 +54,7 @@ def resnet(
             for block in range(blocks):
                 stride = 2 if stage > 0 and block == 0 else 1
                 x = _basic_block(x, width * 2**stage, stride)
-        logits: Value = Linear(classes)(flat(GlobalAvgPool()(x)))
+        logits: Value = Linear(classes)(GlobalAvgPool()(x))
         return logits
 
     return classifier(body, input_shape, reg=reg)

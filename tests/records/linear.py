@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -14,10 +16,13 @@ from tests.records.batches import batch_sizes, batched, broadcastable, sizes
 
 @st.composite
 def linear_cases(draw):
-    linear = Linear(draw(st.integers(1, 4)), draw(st.booleans()))
+    shape = draw(batched(min_rank=2))
+    axis = draw(st.integers(1, len(shape) - 1))
+    axis -= draw(st.sampled_from([0, len(shape)]))
+    linear = Linear(draw(st.integers(1, 4)), draw(st.booleans()), axis)
     seed = draw(seeds)
-    x = random_array(draw(batched(min_rank=2)), seed)
-    weight = random_array((linear.units, x.shape[-1]), seed + 1)
+    x = random_array(shape, seed)
+    weight = random_array((linear.units, math.prod(shape[axis:])), seed + 1)
     bias = random_array((linear.units,), seed + 2) if linear.bias else None
     return Case(linear, (x, weight, bias), seed)
 
