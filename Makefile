@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PYTEST := HYPOTHESIS_PROFILE=$(or $(HYPOTHESIS_PROFILE),dev) $(BIN)/python -m pytest
+# one thread a worker: workers that share their cores with each other's BLAS wait instead of work
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .PHONY: demo test lint types check wheel test-gpu clean
 

@@ -10,6 +10,13 @@ whole graph against central differences.  Needs ``pip install "graphnet[testing]
 - ``strategies``: shapes and data, kept away from kinks by construction.
 """
 
+try:
+    import hypothesis as _hypothesis  # noqa: F401
+except ModuleNotFoundError:
+    raise ModuleNotFoundError(
+        'graphnet.testing needs Hypothesis: pip install "graphnet[testing]"', name="hypothesis"
+    ) from None
+
 from graphnet.testing.checks import CHECKS, BrokenPromise, Case
 from graphnet.testing.graphs import check_gradients
 from graphnet.testing.records import Record, check_operator, prove
