@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.timing import alternate, machine, write_json
 from graphnet.draw import render_table
-from graphnet.kernels import get_providers
+from graphnet.kernels import PROVIDERS as KERNELS
 from ops import Conv, MaxPool, Operator, Spec
 
 PROVIDERS = ("naive", "reference")
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
         forward, backward = {}, {}
         results = {}
         for provider in PROVIDERS:
-            kernel = get_providers(provider)[provider](operator, specs)
+            kernel = KERNELS[provider].prepare(operator, specs)
             assert kernel is not None, f"{provider} serves {name}"
             y, saved = kernel.forward(*inputs)
             results[provider] = [y, *kernel.backward(saved, dy, needs)]

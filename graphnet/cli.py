@@ -1,9 +1,10 @@
-"""The command line: ``graphnet train`` and ``graphnet devices``."""
+"""The command line: ``graphnet train``, ``graphnet check`` and ``graphnet devices``."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,9 +18,10 @@ from graphnet.data import Compose, Flip, Shift, Splits, load_cifar10, load_digit
 from graphnet.draw import render_table, save_curves
 from graphnet.executor import Executor
 from graphnet.graph import Graph
-from graphnet.kernels.provider import PROVIDERS
+from graphnet.kernels import PROVIDERS
 from graphnet.models import deep_convnet, resnet, three_layer_convnet
 from graphnet.training import Trainer
+from ops.operator import Operator, describe
 
 __all__ = ["main"]
 
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         parsed.run(parsed)
-    except (ValueError, TypeError, OSError, BackendError) as error:
+    except (ValueError, TypeError, OSError, ImportError, BackendError, AssertionError) as error:
         print(f"graphnet: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -97,6 +99,12 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--time-limit", type=_positive_float, metavar="SECONDS")
     train.add_argument("--out", type=Path, metavar="DIR", help="run folder, default runs/DATASET")
+
+    check = commands.add_parser("check", help="prove an operator of yours")
+    check.set_defaults(run=_check)
+    check.add_argument("operator", metavar="PACKAGE.MODULE:NAME", help="a class or an instance")
+    check.add_argument("--examples", type=_positive_int, default=50, help="drawn for each promise")
+    check.add_argument("--seed", type=int, default=0)
 
     devices = commands.add_parser("devices", help="which backends and kernels work here")
     devices.set_defaults(run=_devices)
@@ -137,9 +145,9 @@ def _train(options: argparse.Namespace) -> None:
     (out / "graph.svg").write_text(
         graph.to_svg(f"{options.model} on {options.dataset}"), encoding="utf-8"
     )
-    rows = [dataclasses.asdict(record) for record in history.records]
     try:
-        save_curves(rows, out / "curves.png")
+        if history.records:
+            save_curves([dataclasses.asdict(r) for r in history.records], out / "curves.png")
     except ImportError as error:
         print(f"curves.png not written: {error}")
     print(f"trained in {seconds:.1f} s, run folder {out}")
@@ -162,9 +170,28 @@ def _model(name: str, recipe: Recipe, image: tuple[int, ...], classes: int) -> G
 
 def _devices(options: argparse.Namespace) -> None:
     rows = [("backend", name, "yes" if works else "no", text) for name, works, text in status()]
-    for name, prepare in PROVIDERS.items():
-        rows.append(("kernels", name, "yes", (prepare.__doc__ or "").splitlines()[0]))
+    for name, provider in PROVIDERS.items():
+        works = "no" if provider.missing else "yes"
+        rows.append(("kernels", name, works, provider.missing or provider.summary))
     print(render_table(("what", "name", "works", "details"), rows, title="backends and kernels"))
+
+
+def _check(options: argparse.Namespace) -> None:
+    from graphnet.testing import check_operator  # needs Hypothesis, which only this command does
+
+    module, _, name = options.operator.partition(":")
+    if not name:
+        raise ValueError(f"expected PACKAGE.MODULE:NAME, received {options.operator!r}")
+    sys.path.insert(0, "")  # what `python -m` finds, this finds
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{options.operator}: {error}") from None
+    operator = found() if isinstance(found, type) else found
+    if not isinstance(operator, Operator):
+        raise TypeError(f"expected an operator, {options.operator} is a {type(operator).__name__}")
+    check_operator(operator, max_examples=options.examples, seed=options.seed)
+    print(f"{describe(operator)}: every promise holds on {options.examples} examples each")
 
 
 def _positive_int(text: str) -> int:

@@ -27,12 +27,16 @@ from graphnet.run import run_forward, run_reverse
 from graphnet.values import GraphError, Parameter, State
 from graphnet.weights import read_weights, write_weights
 from ops.arrays import Array
+from ops.fields import is_integer
 from ops.operator import Spec, show, show_shape
 
 __all__ = ["Executor", "ExecutorError", "TrainingStep"]
 
 #: How many plans an executor remembers; each batch size has its own.
 PLANS = 8
+
+#: The floating dtypes whose sums the kernels keep accurate.
+PRECISIONS = ("float32", "float64")
 
 
 class ExecutorError(RuntimeError):
@@ -57,8 +61,8 @@ class Executor:
         dtype: replaces every floating dtype of the graph, such as ``"float64"`` to check
             gradients; the declared ones when None.
         kernels: whom to ask for kernels, such as ``"naive"``; the backend's own list when None.
-        debug: check each result against the inferred shape and dtype, and fill what is dead
-            with NaN. Slow.
+        debug: check each result against the inferred shape and dtype, and (on numpy, forward)
+            fill what is dead with NaN. Slow.
 
     Raises:
         BackendError: the backend cannot work here; the message says what is missing.
@@ -86,15 +90,29 @@ class Executor:
         kernels: str | Sequence[str] | None = None,
         debug: bool = False,
     ) -> None:
-        if dtype is not None and not Spec((), dtype).is_floating:
-            raise ValueError(f"expected a floating dtype, received {dtype!r}")
+        if not isinstance(graph, Graph):
+            raise TypeError(f"expected a Graph, received {type(graph).__name__}")
+        if not is_integer(seed) or seed < 0:
+            raise ValueError(f"expected a seed of at least 0, received {seed!r}")
+        if dtype is not None and Spec((), dtype).dtype not in PRECISIONS:
+            raise ValueError(f"expected a dtype of {PRECISIONS}, received {dtype!r}")
+        for value in graph.values():
+            if dtype is None and value.spec.is_floating and value.dtype not in PRECISIONS:
+                raise ValueError(
+                    f"expected floating dtypes of {PRECISIONS}, received {value!r}: "
+                    f"the kernels there are would lose sums in it"
+                )
         self.graph = graph
         self.backend = get_backend(backend) if isinstance(backend, str) else backend
         self.dtype = dtype
         self.debug = debug
         self._providers = get_providers(kernels or self.backend.providers)
-        if "naive" in self._providers and self.backend.name != "numpy":
-            raise ValueError(f"naive kernels run on numpy, not on {self.backend.name!r}")
+        for name, provider in self._providers.items():
+            if provider.backends and self.backend.name not in provider.backends:
+                raise ValueError(
+                    f"{name} kernels run on {', '.join(provider.backends)}, "
+                    f"not on {self.backend.name!r}"
+                )
         self._specs = {
             name: bind_spec(value.spec, 1, dtype)
             for name, value in (*graph.parameters.items(), *graph.states.items())
@@ -153,13 +171,16 @@ class Executor:
             feeds: one array per input, of exactly the declared shape and dtype.
 
         Returns:
-            The outputs by name, as arrays of the backend.
+            The outputs by name, as arrays of the backend. Feeds, outputs and parameters stay
+            unchanged until :meth:`backward` has run: it reads them again.
 
         Raises:
             FeedError: a feed is missing, unknown, or of the wrong shape, dtype or range.
             ShapeError: a node cannot work with this batch size.
         """
         differentiate = training if differentiate is None else differentiate
+        if isinstance(outputs, str):
+            raise GraphError(f"expected a list of outputs, received the string {outputs!r}")
         names = tuple(outputs) if outputs is not None else tuple(self.graph.outputs)
         graph = self._form(training, names)
         batch = check_feeds(graph, feeds, self.dtype, self.backend)
@@ -209,6 +230,8 @@ class Executor:
         seed = self._seed(plan, reverse, gradient)
         self._last = None
         gradients = run_reverse(plan, reverse, saved, seed, debug=self.debug)
+        if reverse.source in reverse.gradients.values() and gradients[reverse.source] is seed:
+            gradients[reverse.source] = seed.copy()
         found = {name: gradients[slot] for name, slot in reverse.gradients.items()}
         return {
             name: self._zeros(plan, name) if found.get(name) is None else self._array(found[name])

@@ -43,13 +43,23 @@ def check_feeds(graph: Graph, feeds: Mapping[str, Any], dtype: str | None, backe
                 f"input {name!r}: expected a NumPy or {backend.name} array of "
                 f"{show(Spec(value.shape, wanted))}, received {type(array).__name__}"
             )
-        if array.dtype.name != wanted:
+        if isinstance(array, np.ndarray) and type(array) not in (np.ndarray, np.memmap):
             raise FeedError(
-                f"input {name!r}: expected {wanted}, received {array.dtype.name}; "
+                f"input {name!r}: expected a plain array, received {type(array).__name__}, whose "
+                f"arithmetic is its own; convert it with np.asarray or .filled"
+            )
+        if array.dtype != np.dtype(wanted):
+            raise FeedError(
+                f"input {name!r}: expected {wanted}, received {array.dtype}; "
                 f"convert it with .astype({wanted!r})"
             )
         if array.ndim != len(value.shape):
-            raise FeedError(_misshapen(name, value.spec, array.shape))
+            one = (
+                "; one example needs a batch axis, array[None]"
+                if (array.ndim == len(value.shape) - 1)
+                else ""
+            )
+            raise FeedError(_misshapen(name, value.spec, array.shape) + one)
         for size, received in zip(value.shape, array.shape, strict=True):
             if isinstance(size, Dim) and not source:
                 batch, source = received, name

@@ -23,8 +23,7 @@ from graphnet.values import (
     snake_case,
     sources,
 )
-from ops.dimension import bind
-from ops.operator import show_shape
+from ops.operator import known, show_shape
 
 __all__ = ["Graph"]
 
@@ -51,7 +50,7 @@ class Graph:
     (['relu_1', 'linear_1'], ['linear_1.weight', 'linear_1.bias'])
     """
 
-    def __init__(self, *inputs: Input, **outputs: Value) -> None:
+    def __init__(self, /, *inputs: Input, **outputs: Value) -> None:
         self._build(outputs, {})
         if inputs:
             self._check_inputs(inputs)
@@ -160,7 +159,12 @@ class Graph:
                     name,
                     node.declared_at,
                 ).outputs
-            for old, new in zip(node.outputs, outputs, strict=False):
+            if len(outputs) < len(node.visible_outputs):
+                raise GraphError(
+                    f"{self.describe(node)}: expected {len(node.visible_outputs)} values in its "
+                    f"place, received {len(outputs)}"
+                )
+            for old, new in zip(node.outputs, outputs, strict=False):  # renewed states may go
                 moved[old] = new
                 if new.producer is not None and new.producer not in names:
                     names[new.producer] = new.producer.name or name
@@ -219,7 +223,7 @@ class Graph:
                     parameters += value.spec.elements
             specs = [None if v is None else v.spec.bind(batch) for v in node.inputs]
             flops = node.operator.flops(*specs)
-            nbytes = sum(int(bind(v.spec.nbytes, batch)) for v in node.visible_outputs)
+            nbytes = sum(known(*(v.spec.bind(batch).nbytes for v in node.visible_outputs)))
             shapes = ", ".join(show_shape(v.shape) for v in node.visible_outputs)
             total_parameters += parameters
             total_flops += flops

@@ -201,8 +201,6 @@ def make_reverse(plan: Plan, output: str, wanted: Iterable[str]) -> Reverse:
         if reached.isdisjoint(node.outputs):
             continue
         needs = tuple(v is not None and v in active for v in node.inputs)
-        if not any(needs):
-            continue
         reached.update(v for v, need in zip(node.inputs, needs, strict=True) if need and v)
         steps.append(
             ReverseStep(
@@ -223,8 +221,8 @@ def make_reverse(plan: Plan, output: str, wanted: Iterable[str]) -> Reverse:
 def _choose(
     node: Node, specs: tuple[Spec | None, ...], providers: Mapping[str, Provider]
 ) -> tuple[str, Kernel]:
-    for name, prepare in providers.items():
-        kernel = prepare(node.operator, specs)
+    for name, provider in providers.items():
+        kernel = provider.prepare(node.operator, specs)
         if kernel is not None:
             return name, kernel
     raise ValueError(f"{node.describe()}: none of the kernels {list(providers)} serves it")

@@ -28,7 +28,10 @@ def run_forward(plan: Plan, values: list[Any], *, debug: bool = False) -> list[A
     step = None
     try:
         for index, step in enumerate(plan.steps):
-            result, kept = step.kernel.forward(*[values[slot] for slot in step.inputs])
+            answer = step.kernel.forward(*[values[slot] for slot in step.inputs])
+            if type(answer) is not tuple or len(answer) != 2 or type(answer[1]) is not tuple:
+                raise ContractError("forward must return (output, saved), saved being a tuple")
+            result, kept = answer
             if len(step.outputs) == 1:
                 values[step.outputs[0]] = result
             else:
@@ -72,6 +75,8 @@ def run_reverse(
             else:
                 dy = tuple(gradients[slot] for slot in back.outputs)
             results = step.kernel.backward(saved[back.index], dy, back.needs)
+            if type(results) is not tuple:
+                raise ContractError("backward must return a tuple with one gradient per input")
             saved[back.index] = None
             for slot in back.outputs:
                 if slot not in wanted:

@@ -237,8 +237,9 @@ class Constant(Value):
     __slots__ = ("array",)
 
     def __init__(self, array: np.ndarray, name: str | None = None) -> None:
-        super().__init__(Spec(array.shape, array.dtype.name), name=name)
-        self.array = array.copy()
+        copy = np.array(array)
+        super().__init__(Spec(copy.shape, copy.dtype.name), name=name)
+        self.array = copy
         self.array.flags.writeable = False
 
 
@@ -304,6 +305,9 @@ class Node:
             inferred = self.operator.infer(*specs)
         except ValueError as error:  # ShapeError, and sizes that cannot be computed
             raise ShapeError(f"{self.describe(name)}: {error}") from None
+        except Exception as error:
+            error.add_note(f"in infer of {self.describe(name)}")
+            raise
         inferred = inferred if isinstance(inferred, tuple) else (inferred,)
         if not all(isinstance(spec, Spec) for spec in inferred):
             raise TypeError(

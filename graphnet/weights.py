@@ -34,8 +34,13 @@ def write_weights(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     # ascontiguousarray makes a 0-d array 1-d
     shaped = {name: a.reshape(arrays[name].shape) for name, a in contiguous.items()}
-    partial.write_bytes(save(shaped, {"format": "graphnet"}))
-    partial.replace(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"expected a file to write, {path} is a folder")
+    try:
+        partial.write_bytes(save(shaped, {"format": "graphnet"}))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_weights(

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Real
 from typing import Literal
 
 from ops.arrays import Array, namespace
+from ops.fields import NOT_NEGATIVE, freeze_numbers, is_integer
 from ops.operator import (
     Operator,
     ShapeError,
     Spec,
     expect_floating,
-    is_integer,
     normalize_axis,
     show,
 )
@@ -64,7 +63,7 @@ class ReLU(_Activation):
         self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
     ) -> tuple[Array | None, ...]:
         (y,) = saved
-        return (dy * (y > 0) if needs[0] else None,)
+        return (namespace(y).where(y > 0, dy, 0) if needs[0] else None,)
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ class LeakyReLU(_Activation):
     negative_slope: float = 0.01
 
     def __post_init__(self) -> None:
-        freeze_non_negative(self, "negative_slope")
+        freeze_numbers(self, NOT_NEGATIVE, "negative_slope")
 
     def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
         xp = namespace(x)
@@ -370,23 +369,6 @@ def below_maximum(x: Array, axis: int) -> Array:
     # an entry further below a positive maximum than the largest number would overflow
     lowest = xp.maximum(highest, 0) - float(xp.finfo(x.dtype).max)
     return xp.maximum(x, lowest) - highest
-
-
-def freeze_non_negative(operator: Operator, name: str) -> None:
-    """Check that a field is a finite number of at least 0, and keep it as a Python float.
-
-    A NumPy scalar would carry its own precision into the arrays it meets.
-
-    Raises:
-        TypeError: the field is no number.
-        ValueError: the number is negative or not finite.
-    """
-    owner, value = type(operator).__name__, getattr(operator, name)
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{owner}: expected a number for {name}, received {value!r}")
-    if not 0 <= float(value) < math.inf:
-        raise ValueError(f"{owner}: expected a finite {name} of at least 0, received {value!r}")
-    object.__setattr__(operator, name, float(value))
 
 
 def _sigmoid(x: Array) -> Array:

@@ -15,17 +15,18 @@ position at a time.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from ops.arrays import Array, namespace
+from ops.fields import freeze_counts, freeze_flags
 from ops.initializers import Constant, Kaiming
 from ops.operator import (
     Operator,
     Parameter,
     ShapeError,
     Spec,
+    expect_bias,
     expect_floating,
-    expect_sizes,
     expect_spec,
     known,
     show,
@@ -71,6 +72,7 @@ class Conv(Operator):
 
     filters: int
     kernel_size: PerAxis
+    _: KW_ONLY
     stride: PerAxis = 1
     padding: Padding = 0
     dilation: PerAxis = 1
@@ -78,7 +80,8 @@ class Conv(Operator):
     bias: bool = True
 
     def __post_init__(self) -> None:
-        expect_sizes(self, filters=self.filters, groups=self.groups)
+        freeze_counts(self, "filters", "groups")
+        freeze_flags(self, "bias")
         freeze_windows(self, "kernel_size", "stride", "dilation")
         if self.filters % self.groups:
             raise ValueError(
@@ -104,8 +107,7 @@ class Conv(Operator):
                 f"expected {wanted} input channels, received {x.shape[1]} in {show(x)}"
             )
         expect_spec("a weight", weight, self._weight_shape(x), x.dtype)
-        if bias is not None:
-            expect_spec("a bias", bias, (self.filters,), x.dtype)
+        expect_bias(self.bias, bias, self.filters, x.dtype)
         return x.with_shape((x.shape[0], self.filters, *self.windows(x).out))
 
     def forward(
@@ -127,7 +129,7 @@ class Conv(Operator):
         rows_dy = _grouped(dy, self.groups)  # (G, N * positions, F / G)
         dx = dweight = dbias = None
         if needs[0]:
-            dx = self._scatter(rows_dy, weight, x, windows)
+            dx = self._input_gradient(rows_dy, weight, x, windows)
         if needs[1]:
             rows = _rows(pad_spatial(x, windows.padding), windows, self.groups)
             dfilters = rows.swapaxes(1, 2) @ rows_dy  # (G, kernel * C / G, F / G)
@@ -153,19 +155,16 @@ class Conv(Operator):
     def _windows_of(self, x: Array) -> Windows:
         return self.windows(Spec(x.shape, x.dtype.name))
 
-    def _scatter(self, rows_dy: Array, weight: Array, x: Array, windows: Windows) -> Array:
-        examples, channels = x.shape[:2]
+    def _input_gradient(self, rows_dy: Array, weight: Array, x: Array, windows: Windows) -> Array:
         filters = _filters(weight, self.groups)  # (G, kernel * C / G, F / G)
-        width = channels // self.groups
-        padded = namespace(x).zeros((examples, *windows.padded, channels), dtype=x.dtype)
-        for number, slices in enumerate(windows.positions()):
+        width = weight.shape[1]
+        outputs = (x.shape[0], *windows.out)
+
+        def part(number: int) -> Array:
             below = filters[:, number * width : (number + 1) * width]  # (G, C / G, F / G)
-            part = rows_dy @ below.swapaxes(1, 2)
-            # (G, N * positions, C / G) -> (N, *out, C)
-            part = part.transpose(1, 0, 2).reshape(examples, *windows.out, channels)
-            padded[(slice(None), *slices)] += part
-        dx = padded[(slice(None), *windows.interior)]
-        return dx.transpose(0, dx.ndim - 1, *range(1, dx.ndim - 1))  # -> (N, C, *spatial)
+            return _channels(rows_dy @ below.swapaxes(1, 2), outputs)
+
+        return windows.scatter(x, x.shape[:2], part)
 
 
 def _rows(padded: Array, windows: Windows, groups: int) -> Array:

@@ -46,11 +46,6 @@ class Dim:
             return _simplest(self.scale + other.scale, self.offset + other.offset)
         return Dim(self.scale, self.offset + other) if _whole(other) else NotImplemented
 
-    def __sub__(self, other: Size) -> Size:
-        if isinstance(other, Dim):
-            return _simplest(self.scale - other.scale, self.offset - other.offset)
-        return Dim(self.scale, self.offset - other) if _whole(other) else NotImplemented
-
     def __mul__(self, other: Size) -> Size:
         if isinstance(other, Dim):
             raise ValueError(f"the product of {self} and {other} is no size: one axis may be N")

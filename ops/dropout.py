@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ops.arrays import Array
 from ops.elementwise import Identity
+from ops.fields import BELOW_ONE, freeze_numbers
 from ops.initializers import Constant, RandomKey
 from ops.operator import Operator, Spec, State, expect_floating, expect_spec
 from ops.random import draws, uniform
@@ -42,10 +43,7 @@ class Dropout(Operator):
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability < 1:
-            raise ValueError(
-                f"Dropout: expected a probability in 0 <= p < 1, received {self.probability!r}"
-            )
+        freeze_numbers(self, BELOW_ONE, "probability")
 
     def states(self, x: Spec) -> dict[str, State]:
         return {

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from ops.arrays import Array
 from ops.broadcasting import broadcast_shapes, unbroadcast
+from ops.fields import freeze_counts, freeze_flags, is_integer
 from ops.initializers import Constant, Kaiming
 from ops.operator import (
     Operator,
     Parameter,
     ShapeError,
     Spec,
+    expect_bias,
     expect_floating,
     expect_rank,
-    expect_sizes,
     expect_spec,
-    is_integer,
     known,
     normalize_axis,
     show,
@@ -56,11 +56,13 @@ class Linear(Operator):
     """
 
     units: int
+    _: KW_ONLY
     bias: bool = True
     axis: int = 1
 
     def __post_init__(self) -> None:
-        expect_sizes(self, units=self.units)
+        freeze_counts(self, "units")
+        freeze_flags(self, "bias")
         if not is_integer(self.axis):
             raise TypeError(f"Linear: expected an integer axis, received {self.axis!r}")
 
@@ -74,8 +76,7 @@ class Linear(Operator):
     def infer(self, x: Spec, weight: Spec, bias: Spec | None = None) -> Spec:
         expect_floating("an input", x)
         expect_spec("a weight", weight, self._weight_shape(x), x.dtype)
-        if bias is not None:
-            expect_spec("a bias", bias, (self.units,), x.dtype)
+        expect_bias(self.bias, bias, self.units, x.dtype)
         return x.with_shape((*x.shape[: self._first(x)], self.units))
 
     def forward(

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ops.activation import below_maximum, freeze_non_negative
+from ops.activation import below_maximum
 from ops.arrays import Array, namespace
+from ops.fields import NOT_NEGATIVE, freeze_numbers
 from ops.operator import (
     Interval,
     Operator,
@@ -19,6 +20,7 @@ from ops.operator import (
     expect_floating,
     expect_rank,
     expect_spec,
+    known,
     show,
     show_shape,
 )
@@ -54,7 +56,7 @@ class SoftmaxCrossEntropy(Operator):
         return x.with_shape(())
 
     def domains(self, x: Spec, labels: Spec) -> dict[str, Interval]:
-        return {"labels": Interval(0, x.with_shape(x.shape[1:2]).elements)}
+        return {"labels": Interval(0, *known(x.shape[1]))}
 
     def forward(self, x: Array, labels: Array) -> tuple[Array, tuple[Array, ...]]:
         xp = namespace(x)
@@ -109,7 +111,7 @@ class Hinge(Operator):
     margin: float = 1.0
 
     def __post_init__(self) -> None:
-        freeze_non_negative(self, "margin")
+        freeze_numbers(self, NOT_NEGATIVE, "margin")
 
     def infer(self, x: Spec, labels: Spec) -> Spec:
         expect_rank("an input", x, 2, 2)
@@ -117,7 +119,7 @@ class Hinge(Operator):
         return x.with_shape(())
 
     def domains(self, x: Spec, labels: Spec) -> dict[str, Interval]:
-        return {"labels": Interval(0, x.with_shape(x.shape[1:2]).elements)}
+        return {"labels": Interval(0, *known(x.shape[1]))}
 
     def forward(self, x: Array, labels: Array) -> tuple[Array, tuple[Array, ...]]:
         xp = namespace(x)
@@ -217,7 +219,7 @@ class L2Penalty(Operator):
     strength: float
 
     def __post_init__(self) -> None:
-        freeze_non_negative(self, "strength")
+        freeze_numbers(self, NOT_NEGATIVE, "strength")
 
     def infer(self, loss: Spec, *weights: Spec) -> Spec:
         expect_floating("a loss", loss)

@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 
 from ops.arrays import Array, namespace
+from ops.fields import POSITIVE, SHARE, freeze_counts, freeze_numbers, is_integer
 from ops.initializers import Constant
 from ops.operator import (
     Operator,
@@ -24,9 +25,7 @@ from ops.operator import (
     State,
     expect_floating,
     expect_rank,
-    expect_sizes,
     expect_spec,
-    is_integer,
     known,
     normalize_axis,
     show,
@@ -38,7 +37,7 @@ _Arrays = tuple[Array, ...]
 _Gradients = tuple[Array | None, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BatchNorm(Operator):
     """Batch normalization per feature ``(N, D)`` or per channel ``(N, C, *spatial)``.
 
@@ -71,9 +70,8 @@ class BatchNorm(Operator):
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        _check_eps(self, self.eps)
-        if not 0 <= self.momentum <= 1:
-            raise ValueError(f"BatchNorm: expected momentum in 0..1, received {self.momentum!r}")
+        freeze_numbers(self, POSITIVE, "eps")
+        freeze_numbers(self, SHARE, "momentum")
 
     def parameters(self, x: Spec) -> dict[str, Parameter]:
         return _gain_and_shift(_channels(x), x.dtype)
@@ -128,13 +126,13 @@ class BatchNorm(Operator):
         return dx, dgamma if needs[1] else None, dbeta if needs[2] else None, None, None
 
     def for_inference(self) -> Operator:
-        return BatchNormInference(self.eps)
+        return BatchNormInference(eps=self.eps)
 
     def flops(self, x: Spec, *others: Spec) -> int:
         return 7 * x.elements
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BatchNormInference(Operator):
     """Batch normalization with given statistics: an affine map per channel.
 
@@ -162,7 +160,7 @@ class BatchNormInference(Operator):
     eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        _check_eps(self, self.eps)
+        freeze_numbers(self, POSITIVE, "eps")
 
     def infer(
         self, x: Spec, gamma: Spec, beta: Spec, running_mean: Spec, running_var: Spec
@@ -226,7 +224,7 @@ class LayerNorm(Operator):
     eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        _check_eps(self, self.eps)
+        freeze_numbers(self, POSITIVE, "eps")
         if not is_integer(self.axis):
             raise TypeError(f"LayerNorm: expected an integer axis, received {self.axis!r}")
 
@@ -253,9 +251,9 @@ class LayerNorm(Operator):
         axes = tuple(range(leading, x.ndim))
         dx = _normalize_backward(dy * gamma, x_hat, rstd, axes) if needs[0] else None
         over = tuple(range(leading))
-        # summing over no axis at all still makes a new array
         dgamma = (dy * x_hat).sum(axis=over) if needs[1] else None
-        dbeta = (dy * 1).sum(axis=over) if needs[2] else None
+        # a sum over no axis at all may be dy itself
+        dbeta = (dy.sum(axis=over) if over else dy.copy()) if needs[2] else None
         return dx, dgamma, dbeta
 
     def flops(self, x: Spec, *others: Spec) -> int:
@@ -296,8 +294,8 @@ class GroupNorm(Operator):
     eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        expect_sizes(self, groups=self.groups)
-        _check_eps(self, self.eps)
+        freeze_counts(self, "groups")
+        freeze_numbers(self, POSITIVE, "eps")
 
     def parameters(self, x: Spec) -> dict[str, Parameter]:
         return _gain_and_shift(_channels(x), x.dtype)
@@ -384,8 +382,3 @@ def _check_statistics(x: Spec, gamma: Spec, beta: Spec, mean: Spec, var: Spec) -
         ("gamma", "beta", "running_mean", "running_var"), (gamma, beta, mean, var), strict=True
     ):
         expect_spec(name, spec, shape, x.dtype)
-
-
-def _check_eps(operator: Operator, eps: float) -> None:
-    if not (eps > 0 and math.isfinite(eps)):
-        raise ValueError(f"{type(operator).__name__}: expected a positive eps, received {eps!r}")

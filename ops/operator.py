@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 
 from ops.dimension import Dim, Size, bind
+from ops.fields import is_integer
 from ops.initializers import Initializer, Kaiming
 
 __all__ = ["Interval", "Operator", "Parameter", "ShapeError", "Signature", "Spec", "State"]
@@ -66,9 +67,14 @@ class Spec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", tuple(_size(size) for size in self.shape))
         try:
-            object.__setattr__(self, "dtype", np.dtype(self.dtype).name)
+            dtype = np.dtype(self.dtype) if self.dtype is not None else None
         except TypeError:
-            raise ValueError(f"unknown dtype {self.dtype!r}") from None
+            dtype = None
+        if dtype is None or dtype.kind not in "biuf":
+            raise ValueError(
+                f"expected a boolean, integer or floating dtype, received {self.dtype!r}"
+            )
+        object.__setattr__(self, "dtype", dtype.name)
 
     @property
     def rank(self) -> int:
@@ -192,7 +198,7 @@ class Operator:
         raise NotImplementedError
 
     def backward(self, saved: Any, dy: Any, needs: tuple[bool, ...]) -> Any:
-        """One gradient per input, as a tuple; None where ``needs`` is False.
+        """One gradient per input, as a tuple; None where ``needs`` is False (never for all).
 
         ``dy`` is a tuple for several outputs, with None for those that carry no gradient.
         """
@@ -327,28 +333,19 @@ def expect_spec(name: str, spec: Spec, shape: tuple[Size, ...], dtype: str) -> N
         raise ShapeError(f"expected {name} {show(Spec(shape, dtype))}, received {show(spec)}")
 
 
-def expect_sizes(operator: Operator, **fields: Any) -> None:
-    """Refuse configuration that is no positive integer.
+def expect_bias(wanted: bool, bias: Spec | None, units: int, dtype: str) -> None:
+    """Refuse a bias that the configuration rules out, is missing, or has another shape.
 
     Raises:
-        TypeError: a value is no integer.
-        ValueError: a value is below 1.
+        ShapeError: one of these.
     """
-    for name, value in fields.items():
-        for entry in value if isinstance(value, tuple) else (value,):
-            if not is_integer(entry):
-                raise TypeError(
-                    f"{type(operator).__name__}: expected an integer for {name}, received {value!r}"
-                )
-            if entry < 1:
-                raise ValueError(
-                    f"{type(operator).__name__}: expected {name} of at least 1, received {value!r}"
-                )
-
-
-def is_integer(value: Any) -> bool:
-    """Whether ``value`` is an integer, which True and False are not."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if wanted != (bias is not None):
+        raise ShapeError(
+            f"expected {'a' if wanted else 'no'} bias, as bias={wanted} says, "
+            f"received {'none' if bias is None else show(bias)}"
+        )
+    if bias is not None:
+        expect_spec("a bias", bias, (units,), dtype)
 
 
 def normalize_axis(axis: int, rank: int) -> int:

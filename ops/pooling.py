@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops.arrays import Array, namespace
+from ops.fields import freeze_flags
 from ops.operator import Operator, ShapeError, Spec, expect_floating, expect_rank, show
 from ops.windows import Padding, PerAxis, Windows, freeze_windows, pad_spatial
 
@@ -52,7 +53,7 @@ class _Pool(Operator):
     def _slices(self, x: Array) -> tuple[Windows, list[tuple[slice, ...]]]:
         windows = self.windows(Spec(x.shape, x.dtype.name))
         every = (slice(None), slice(None))
-        return windows, [every + here for here in windows.positions()]
+        return windows, [every + here for here in windows.positions]
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class MaxPool(_Pool):
     ) -> tuple[Array | None, ...]:
         winner, shape = saved
         windows = self.windows(Spec(shape, dy.dtype.name))
-        return (_scatter(dy, windows, shape[:2], lambda number: dy * (winner == number)),)
+        return (windows.scatter(dy, shape[:2], lambda number: dy * (winner == number)),)
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,10 @@ class AvgPool(_Pool):
 
     count_include_pad: bool = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        freeze_flags(self, "count_include_pad")
+
     def forward(self, x: Array) -> tuple[Array, tuple[Any, ...]]:
         windows, slices = self._slices(x)
         padded = pad_spatial(x, windows.padding)
@@ -146,8 +151,8 @@ class AvgPool(_Pool):
         (shape,) = saved
         windows = self.windows(Spec(shape, dy.dtype.name))
         every = (slice(None), slice(None))
-        share = dy / self._counts(dy, windows, [every + here for here in windows.positions()])
-        return (_scatter(dy, windows, shape[:2], lambda _: share),)
+        share = dy / self._counts(dy, windows, [every + here for here in windows.positions])
+        return (windows.scatter(dy, shape[:2], lambda _: share),)
 
     def _counts(self, like: Array, windows: Windows, slices: list[tuple[slice, ...]]) -> Any:
         """How many entries each window counts: a number, or an array ``(1, 1, *out)``."""
@@ -238,14 +243,3 @@ def _infer_global(x: Spec) -> Spec:
     if 0 in x.shape[2:]:
         raise ShapeError(f"expected spatial sizes of at least 1, received {show(x)}")
     return x.with_shape((*x.shape[:2], *[1] * (x.rank - 2)))
-
-
-def _scatter(like: Array, windows: Windows, leading: tuple[int, ...], part: Any) -> Array:
-    """Add ``part(number)`` to the input entries under each kernel position; padding is cut off."""
-    examples, channels = leading
-    padded = namespace(like).zeros((examples, *windows.padded, channels), dtype=like.dtype)
-    # (N, *padded, C) -> (N, C, *padded)
-    padded = padded.transpose(0, padded.ndim - 1, *range(1, padded.ndim - 1))
-    for number, here in enumerate(windows.positions()):
-        padded[(slice(None), slice(None), *here)] += part(number)
-    return padded[(slice(None), slice(None), *windows.interior)]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops.arrays import Array, namespace
+from ops.fields import freeze_flags, is_integer
 from ops.operator import (
     Operator,
     ShapeError,
     Spec,
     expect_floating,
-    is_integer,
     normalize_axis,
     show,
 )
@@ -29,10 +29,7 @@ class _Reduction(Operator):
 
     def __post_init__(self) -> None:
         owner = type(self).__name__
-        if not isinstance(self.keepdims, bool):
-            raise TypeError(
-                f"{owner}: expected True or False for keepdims, received {self.keepdims!r}"
-            )
+        freeze_flags(self, "keepdims")
         if self.axis is None:
             return
         several = isinstance(self.axis, (list, tuple))

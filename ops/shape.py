@@ -9,12 +9,12 @@ from typing import Any
 
 from ops.arrays import Array, namespace
 from ops.dimension import Dim, Size, is_symbolic
+from ops.fields import is_integer
 from ops.operator import (
     Operator,
     ShapeError,
     Spec,
     expect_floating,
-    is_integer,
     normalize_axis,
     show,
     show_shape,

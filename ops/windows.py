@@ -13,13 +13,15 @@ Source: Dumoulin, Visin, "A guide to convolution arithmetic for deep learning", 
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from ops.arrays import Array, namespace
-from ops.operator import Operator, ShapeError, Spec, expect_sizes, is_integer, known, show
+from ops.fields import freeze_sizes, is_integer
+from ops.operator import Operator, ShapeError, Spec, known, show
 
 __all__ = ["Padding", "PerAxis", "Windows", "freeze_windows", "pad_spatial"]
 
@@ -47,6 +49,7 @@ class Windows:
     out: tuple[int, ...]
 
     @classmethod
+    @functools.lru_cache(maxsize=1024)
     def over(
         cls,
         x: Spec,
@@ -95,17 +98,20 @@ class Windows:
         """The slices of the padded axes that hold the input itself."""
         return tuple(slice(b, b + n) for n, (b, _) in zip(self.size, self.padding, strict=True))
 
-    def positions(self) -> Iterator[tuple[slice, ...]]:
+    @functools.cached_property
+    def positions(self) -> tuple[tuple[slice, ...], ...]:
         """For each kernel position, in raster order, the padded entries that it meets.
 
         Slicing the padded spatial axes gives, for every output position, the one entry of
         its window under this kernel position.
         """
-        for position in itertools.product(*map(range, self.kernel)):
-            yield tuple(
+        return tuple(
+            tuple(
                 slice(i * d, i * d + (o - 1) * s + 1, s)
                 for i, d, s, o in zip(position, self.dilation, self.stride, self.out, strict=True)
             )
+            for position in itertools.product(*map(range, self.kernel))
+        )
 
     def view(self, padded: Array) -> Array:
         """All windows of ``(N, C, *padded)`` as a view ``(N, C, *out, *kernel)``; no copy."""
@@ -117,6 +123,26 @@ class Windows:
             shape=padded.shape[:2] + self.out + self.kernel,
             strides=padded.strides[:2] + moved + inside,
         )
+
+    def scatter(self, like: Array, leading: tuple[int, int], part: Callable[[int], Array]) -> Array:
+        """The transpose of :meth:`view`: give each window's entries back to the input.
+
+        Args:
+            like: an array of the library and dtype that are wanted.
+            leading: examples and channels.
+            part: from the number of a kernel position to what flows back there,
+                ``(N, C, *out)``.
+
+        Returns:
+            The sums ``(N, C, *size)``, in channels-last memory; what falls on padding is lost.
+        """
+        examples, channels = leading
+        padded = namespace(like).zeros((examples, *self.padded, channels), dtype=like.dtype)
+        # (N, *padded, C) -> (N, C, *padded)
+        padded = padded.transpose(0, padded.ndim - 1, *range(1, padded.ndim - 1))
+        for number, here in enumerate(self.positions):
+            padded[(slice(None), slice(None), *here)] += part(number)
+        return padded[(slice(None), slice(None), *self.interior)]
 
     def only_padding(self) -> bool:
         """Whether some window sees no input entry at all."""
@@ -158,10 +184,7 @@ def freeze_windows(operator: Operator, *names: str) -> None:
         TypeError: a size is no integer.
         ValueError: a size is below 1, or the padding negative or unknown.
     """
-    for name in names:
-        value = _tuples(getattr(operator, name))
-        expect_sizes(operator, **{name: value})
-        object.__setattr__(operator, name, value)
+    freeze_sizes(operator, *names)
     padding = _tuples(operator.padding)  # type: ignore[attr-defined]
     _check_padding(type(operator).__name__, padding)
     object.__setattr__(operator, "padding", padding)

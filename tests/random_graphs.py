@@ -48,7 +48,7 @@ __all__ = ["RandomGraph", "random_graphs"]
 #: A large eps keeps the curvature of a normalization within reach of central differences.
 EPS = 0.1
 
-ACTIVATIONS = (Tanh(), Sigmoid(), SiLU(), GELU(), GELU("tanh"))
+ACTIVATIONS = (Tanh(), Sigmoid(), SiLU(), GELU(), GELU(approximate="tanh"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,11 +124,11 @@ def softmax(b: Builder, x: Any) -> Any:
 
 
 def batch_norm(b: Builder, x: Any) -> Any:
-    return b.apply(BatchNorm(EPS), x)
+    return b.apply(BatchNorm(eps=EPS), x)
 
 
 def layer_norm(b: Builder, x: Any) -> Any:
-    return b.apply(LayerNorm(b.pick(range(1, len(x.shape))), EPS), x)
+    return b.apply(LayerNorm(b.pick(range(1, len(x.shape))), eps=EPS), x)
 
 
 def dropout(b: Builder, x: Any) -> Any:
@@ -148,7 +148,7 @@ def divide(b: Builder, x: Any) -> Any:
 
 
 def reduce(b: Builder, x: Any) -> Any:
-    return b.apply(b.pick([Sum, Mean])(b.pick(range(1, len(x.shape))), True), x)
+    return b.apply(b.pick([Sum, Mean])(b.pick(range(1, len(x.shape))), keepdims=True), x)
 
 
 def diamond(b: Builder, x: Any) -> Any:
@@ -160,7 +160,8 @@ def linear(b: Builder, x: Any) -> Any:
     units = b.integer(1, 3)
     x = b.tame(x)
     bias = b.pick([None, b.weight(units)])
-    return b.apply(Linear(units), x, b.weight(units, x.shape[-1]), bias)
+    operator = Linear(units, bias=bias is not None, axis=-1)
+    return b.apply(operator, x, b.weight(units, x.shape[-1]), bias)
 
 
 def matmul(b: Builder, x: Any) -> Any:
@@ -175,13 +176,13 @@ def concat(b: Builder, x: Any) -> Any:
 def convolution(b: Builder, x: Any) -> Any:
     filters, kernel = b.integer(1, 2), b.pick([1, 2, 3])
     groups = b.pick([n for n in (1, x.shape[1]) if filters % n == 0])
-    operator = Conv(filters, kernel, b.integer(1, 2), "same", groups=groups)
+    operator = Conv(filters, kernel, stride=b.integer(1, 2), padding="same", groups=groups)
     weight = b.weight(filters, x.shape[1] // groups, kernel, kernel)
     return b.apply(operator, b.tame(x), weight, b.weight(filters))
 
 
 def pool(b: Builder, x: Any) -> Any:
-    return b.apply(AvgPool(2, 1, "same"), x)
+    return b.apply(AvgPool(2, stride=1, padding="same"), x)
 
 
 def transpose(b: Builder, x: Any) -> Any:

@@ -134,9 +134,13 @@ def test_an_input_that_does_not_fit_is_refused(operator, x, message):
 @pytest.mark.parametrize(
     ("construct", "error", "message"),
     [
-        (lambda: LeakyReLU(-1.0), ValueError, "LeakyReLU: expected a finite negative_slope"),
-        (lambda: LeakyReLU("1"), TypeError, "LeakyReLU: expected a number"),
-        (lambda: LeakyReLU(True), TypeError, "LeakyReLU: expected a number"),
+        (
+            lambda: LeakyReLU(-1.0),
+            ValueError,
+            "LeakyReLU: expected a finite number",
+        ),
+        (lambda: LeakyReLU("1"), TypeError, "LeakyReLU: expected a finite number"),
+        (lambda: LeakyReLU(True), TypeError, "LeakyReLU: expected a finite number"),
         (lambda: GELU("erf"), ValueError, 'GELU: expected approximate "none" or "tanh"'),
         (lambda: Softmax(axis=1.0), TypeError, "Softmax: expected an integer axis"),
         (lambda: LogSoftmax(axis=None), TypeError, "LogSoftmax: expected an integer axis"),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 #: From the ground up.  A room, which is a module or a package, imports from floors below it.
 FLOORS = (
-    {"ops.arrays", "ops.dimension", "ops.initializers"},
+    {"ops.arrays", "ops.dimension", "ops.fields", "ops.initializers"},
     {"ops.operator"},
     {"ops.broadcasting", "ops.random", "ops.special", "ops.windows"},
     {

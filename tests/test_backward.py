@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from dataclasses import dataclass
 
 import numpy as np
@@ -272,3 +273,63 @@ def test_gradients_that_nobody_needs_are_not_computed():
     net.forward(x=X, training=True)
     net.backward(wrt=["x"])
     assert ASKED == [(True,)]
+
+
+@dataclass(frozen=True)
+class Lends(Tanh):
+    """Hands out an array that it keeps, as an operator of a careless author might."""
+
+    def infer(self, a, b):
+        return a
+
+    def forward(self, a, b):
+        return a + b, ()
+
+    def backward(self, saved, dy, needs):
+        LENT[:] = [dy * 1]
+        return LENT[0], LENT[0]
+
+
+LENT: list[np.ndarray] = []
+
+
+def test_an_array_that_a_kernel_gave_out_is_never_changed():
+    x = vector()
+    first = Sum()(x * 3)
+    # declared last and so reversed first: what it lends is the first gradient to reach x
+    net = executor(loss=first + Sum()(Lends()(x, x * 2)))
+    net.forward(x=X, differentiate=True)
+    gradient = net.backward(wrt=["x"])["x"]
+    np.testing.assert_array_equal(gradient, np.full_like(X, 1 + 2 + 3))
+    np.testing.assert_array_equal(LENT[0], np.ones_like(X))
+
+
+@dataclass(frozen=True)
+class Watched(Tanh):
+    """Counts, at each reverse, how many of the arrays saved so far are still alive."""
+
+    def forward(self, x):
+        y = np.tanh(x)
+        kept = y + 0
+        WATCHED.append(weakref.ref(kept))
+        return y, (kept,)
+
+    def backward(self, saved, dy, needs):
+        ALIVE.append(sum(ref() is not None for ref in WATCHED))
+        return super().backward(saved, dy, needs)
+
+
+WATCHED: list[weakref.ref] = []
+ALIVE: list[int] = []
+
+
+def test_what_was_saved_is_released_as_the_reverse_pass_goes():
+    value = vector()
+    for _ in range(4):
+        value = Watched()(value)
+    net = executor(y=Sum()(value))
+    WATCHED.clear()
+    ALIVE.clear()
+    net.forward(x=X, differentiate=True)
+    net.backward(wrt=["x"])
+    assert ALIVE == [4, 3, 2, 1]

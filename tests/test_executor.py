@@ -22,7 +22,9 @@ from ops import (
     MaxPool,
     Mean,
     Multiply,
+    Operator,
     ShapeError,
+    State,
     Sum,
     Tanh,
 )
@@ -111,6 +113,30 @@ def test_one_example_with_several_positions_is_enough_for_batch_norm():
     fed = np.arange(8, dtype="float32").reshape(1, 2, 2, 2)
     y = net.forward(x=fed, training=True)["y"]
     np.testing.assert_allclose(y.mean(axis=(0, 2, 3)), 0, atol=1e-6)
+
+
+@dataclass(frozen=True)
+class CountsRuns(Operator):
+    """Has a state, and the same form at inference as in training."""
+
+    def states(self, x):
+        return {"runs": State((), Constant(0.0), x.dtype)}
+
+    def infer(self, x, runs):
+        return x, runs
+
+    def forward(self, x, runs):
+        return (x * 1, runs + 1), ()
+
+    def backward(self, saved, dy, needs):
+        return dy[0].copy(), None
+
+
+def test_a_state_of_an_operator_without_an_inference_form_stays_at_inference():
+    net = executor(y=CountsRuns()(vector()))
+    for training, runs in [(False, 0), (True, 1), (False, 1), (True, 2)]:
+        net.forward(x=X, training=training)
+        assert net.states["counts_runs_1.runs"] == runs
 
 
 # -- batches and plans

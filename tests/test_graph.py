@@ -186,9 +186,12 @@ def test_an_initializer_in_place_of_a_weight_sets_its_first_value():
     assert abs(net.parameters["linear_1.bias"]).max() > 0
 
 
-def test_none_in_place_of_an_optional_input_leaves_it_out():
+def test_none_in_place_of_a_bias_is_taken_only_where_the_operator_has_none():
     x = gn.Input("x", ("N", 4))
-    assert list(gn.Graph(y=Linear(2)(x, bias=None)).parameters) == ["linear_1.weight"]
+    graph = gn.Graph(y=Linear(2, bias=False)(x, bias=None))
+    assert list(graph.parameters) == ["linear_1.weight"]
+    with pytest.raises(ShapeError, match=r"linear_1 \(Linear.* expected a bias"):
+        Linear(2)(x, bias=None)
 
 
 def test_weights_decay_and_biases_do_not():
@@ -442,7 +445,7 @@ def test_the_line_is_the_users_even_below_a_function_of_graphnet():
     ("make", "error", "text"),
     [
         (lambda: Conv(8, 3, stride=0), ValueError, "expected stride of at least 1, received 0"),
-        (lambda: Conv(8, 3, stride=(1, -2)), ValueError, "received (1, -2)"),
+        (lambda: Conv(8, 3, stride=(1, -2)), ValueError, "stride of at least 1, received -2"),
         (lambda: Conv(8, 3, padding=-1), ValueError, "expected padding of at least 0, received -1"),
         (lambda: Conv(8, 3, padding="some"), ValueError, "received padding 'some'"),
         (lambda: Conv(8, 3, dilation=0), ValueError, "dilation of at least 1"),
@@ -489,7 +492,7 @@ def test_an_input_of_an_impossible_shape_is_named_with_its_line(shape, error, te
 
 
 def test_an_unknown_dtype_is_refused():
-    with pytest.raises(ValueError, match=r"input 'x' .* unknown dtype 'float31'"):
+    with pytest.raises(ValueError, match=r"input 'x' .*'float31'"):
         gn.Input("x", ("N", 3), "float31")
 
 
@@ -516,6 +519,13 @@ def test_a_cycle_is_refused_with_the_nodes_on_it():
     message = str(caught.value)
     assert f"relu_1 (ReLU, declared at {here(-6)})" in message
     assert f"tanh_1 (Tanh, declared at {here(-6)})" in message
+
+
+def test_what_is_declared_comes_after_all_it_reads_so_that_no_sort_is_needed():
+    for graph in (small_convnet(), gn.passes.for_inference(small_convnet())):
+        for node in graph.nodes.values():
+            for value in filter(None, node.inputs):
+                assert (value.producer or value).order < node.order
 
 
 def test_inputs_rewired_without_a_cycle_are_put_in_order():

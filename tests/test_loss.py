@@ -119,10 +119,18 @@ def test_inputs_that_do_not_fit_are_refused(operator, inputs, message):
 @pytest.mark.parametrize(
     ("construct", "error", "message"),
     [
-        (lambda: Hinge(math.nan), ValueError, "Hinge: expected a finite margin"),
-        (lambda: Hinge(-1), ValueError, "Hinge: expected a finite margin of at least 0"),
-        (lambda: Hinge("1"), TypeError, "Hinge: expected a number for margin"),
-        (lambda: L2Penalty(math.inf), ValueError, "L2Penalty: expected a finite strength"),
+        (
+            lambda: Hinge(math.nan),
+            ValueError,
+            "Hinge: expected a finite number .* for margin",
+        ),
+        (lambda: Hinge(-1), ValueError, "Hinge: expected a finite number .* for margin"),
+        (lambda: Hinge("1"), TypeError, "Hinge: expected a finite number .* for margin"),
+        (
+            lambda: L2Penalty(math.inf),
+            ValueError,
+            "L2Penalty: expected a finite number",
+        ),
     ],
 )
 def test_configuration_that_makes_no_sense_is_refused(construct, error, message):

@@ -87,10 +87,26 @@ def test_inputs_that_do_not_fit_are_refused(operator, inputs, message):
 @pytest.mark.parametrize(
     ("construct", "error", "message"),
     [
-        (lambda: BatchNorm(eps=0), ValueError, "BatchNorm: expected a positive eps, received 0"),
-        (lambda: BatchNorm(momentum=1.1), ValueError, r"momentum in 0..1, received 1.1"),
-        (lambda: BatchNormInference(eps=-1), ValueError, "BatchNormInference: expected a positive"),
-        (lambda: LayerNorm(eps=float("nan")), ValueError, "LayerNorm: expected a positive eps"),
+        (
+            lambda: BatchNorm(eps=0),
+            ValueError,
+            "finite number above 0 for eps, received 0",
+        ),
+        (
+            lambda: BatchNorm(momentum=1.1),
+            ValueError,
+            "0..1 for momentum, received 1.1",
+        ),
+        (
+            lambda: BatchNormInference(eps=-1),
+            ValueError,
+            "finite number above 0 for eps",
+        ),
+        (
+            lambda: LayerNorm(eps=float("nan")),
+            ValueError,
+            "finite number above 0 for eps",
+        ),
         (lambda: LayerNorm(1.0), TypeError, "LayerNorm: expected an integer axis, received 1.0"),
         (lambda: GroupNorm(0), ValueError, "GroupNorm: expected groups of at least 1"),
         (lambda: GroupNorm(1.5), TypeError, "GroupNorm: expected an integer for groups"),

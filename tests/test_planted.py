@@ -71,7 +71,7 @@ class SwappedStride(Conv):
     """Height and width change places in the stride of the reverse pass."""
 
     def backward(self, saved, dy, needs):
-        turned = Conv(self.filters, self.kernel_size, self.stride[::-1], 1)
+        turned = Conv(self.filters, self.kernel_size, stride=self.stride[::-1], padding=1)
         out = turned.infer(*Case(turned, (*saved, np.zeros(self.filters))).specs).shape
         return turned.backward(saved, np.resize(dy, out), needs)
 
@@ -293,7 +293,7 @@ class HiddenState(Tanh):
 BN = ((0, 2, 3), (2,), (2,), (2,), (2,))
 FAULTS = [
     (DroppedTerm(), BN, "dot product", "gradient of 'x' is wrong"),
-    (SwappedStride(2, (1, 1), (1, 2), 1), ((0, 2, 4, 4), (2, 2, 1, 1), (2,)), "dot product", "'x'"),
+    (SwappedStride(2, (1, 1), stride=(1, 2), padding=1), ((0, 2, 4, 4), (2, 2, 1, 1), (2,)), "dot product", "'x'"),
     (MissingUnbroadcast(), ((0, 3), (3,)), "specs", "gradient of 'b'"),
     (WrongAxisUnbroadcast(), ((3, 3), (3,)), "dot product", "gradient of 'b' is wrong"),
     (AliasedGradient(), ((0, 2), (0, 2)), "purity", "'a' shares memory"),

@@ -162,7 +162,10 @@ def test_dropout_stands_back_at_inference():
 
 @pytest.mark.parametrize("probability", [-0.1, 1.0, float("nan")])
 def test_a_probability_out_of_range_is_refused(probability):
-    with pytest.raises(ValueError, match="Dropout: expected a probability in 0 <= p < 1, received"):
+    with pytest.raises(
+        ValueError,
+        match="and below 1 for probability, received",
+    ):
         Dropout(probability)
 
 

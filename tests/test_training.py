@@ -135,7 +135,7 @@ def test_wrong_names_and_numbers_are_refused():
     trainer = gn.Trainer(net, gn.optim.Adam())
     with pytest.raises(ValueError, match="epochs of at least 1"):
         trainer.fit(TRAIN, epochs=0)
-    with pytest.raises(ValueError, match="time_limit above 0"):
+    with pytest.raises(ValueError, match="above 0 for time_limit"):
         trainer.fit(TRAIN, time_limit=float("nan"))
     with pytest.raises(ValueError, match="has none"):
         trainer.evaluate(TRAIN.subset([]))

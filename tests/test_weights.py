@@ -122,6 +122,8 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     old = path.read_bytes()
 
     def full(self, data):
+        with self.open("wb") as file:
+            file.write(data[: len(data) // 2])
         raise OSError("disk full")
 
     with monkeypatch.context() as patch:
@@ -129,4 +131,5 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         with pytest.raises(OSError, match="disk full"):
             net.save(path)
     assert path.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [path]
     net.load(path)

@@ -25,7 +25,7 @@ IMAGE = Spec(("N", 3, 8, 8))
     ],
 )
 def test_the_output_size_is_that_of_the_formula(fields, out):
-    conv = Conv(4, **fields)
+    conv = Conv(4, **fields, bias=False)
     assert conv.windows(IMAGE).out == out
     weight = Spec((4, 3, *conv.windows(IMAGE).kernel))
     assert conv.infer(IMAGE, weight).shape == ("N", 4, *out)
@@ -34,7 +34,7 @@ def test_the_output_size_is_that_of_the_formula(fields, out):
 
 @given(st.integers(1, 20), st.integers(1, 5), st.integers(1, 4), st.integers(1, 3))
 def test_same_padding_divides_the_size_by_the_stride_and_rounds_up(size, kernel, stride, dilation):
-    conv = Conv(1, kernel, stride, "same", dilation)
+    conv = Conv(1, kernel, stride=stride, padding="same", dilation=dilation, bias=False)
     windows = conv.windows(Spec((1, 1, size)))
     assert windows.out == (-(-size // stride),)
     begin, end = windows.padding[0]

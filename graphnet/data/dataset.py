@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ops.arrays import Array
-from ops.operator import is_integer
+from ops.fields import is_integer
 
 __all__ = ["Dataset", "Splits", "stratify"]
 

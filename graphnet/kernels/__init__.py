@@ -6,6 +6,6 @@ with None.  A kernel has the two methods of an operator, ``forward(*arrays)`` an
 kernel.  Adding a provider touches no operator and no executor code.
 """
 
-from graphnet.kernels.provider import Kernel, Provider, get_providers
+from graphnet.kernels.provider import PROVIDERS, Kernel, Provider, get_providers
 
-__all__ = ["Kernel", "Provider", "get_providers"]
+__all__ = ["PROVIDERS", "Kernel", "Provider", "get_providers"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from graphnet.kernels import naive, reference
@@ -23,10 +24,33 @@ class Kernel(Protocol):
         ...
 
 
-#: Given an operator and the specs of its inputs, a kernel for them or None.
-Provider = Callable[[Operator, tuple[Spec | None, ...]], Kernel | None]
+@dataclass(frozen=True)
+class Provider:
+    """Someone to ask for kernels.
 
-PROVIDERS: dict[str, Provider] = {"naive": naive.prepare, "reference": reference.prepare}
+    Attributes:
+        summary: one line on what it computes.
+        prepare: given an operator and the specs of its inputs, a kernel for them or None.
+        backends: the names of those it runs on; empty for all.
+        missing: what it lacks on this machine, empty where it works.
+    """
+
+    summary: str
+    prepare: Callable[[Operator, tuple[Spec | None, ...]], Kernel | None]
+    backends: tuple[str, ...] = ()
+    missing: str = ""
+
+
+PROVIDERS = {
+    "naive": Provider(
+        "textbook loops for Conv, MaxPool, AvgPool, BatchNorm and Linear, on numpy",
+        naive.prepare,
+        backends=("numpy",),
+    ),
+    "reference": Provider(
+        "every operator's own forward and backward, on any backend", reference.prepare
+    ),
+}
 
 
 def get_providers(names: str | Iterable[str]) -> dict[str, Provider]:

@@ -2,7 +2,6 @@
 
 - ``optimizers``: gradient descent, RMSProp, Adam and AdamW, on dictionaries of arrays.
 - ``schedules``: learning rates that change with the step.
-- ``checks``: what a hyper-parameter may be.
 """
 
 from graphnet.optim.optimizers import SGD, Adam, AdamW, Optimizer, RMSProp

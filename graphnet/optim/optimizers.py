@@ -31,7 +31,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from graphnet.optim.checks import (
+from graphnet.optim.schedules import Schedule, as_schedule
+from ops.arrays import Array, namespace
+from ops.fields import (
     BELOW_ONE,
     NOT_NEGATIVE,
     POSITIVE,
@@ -39,8 +41,6 @@ from graphnet.optim.checks import (
     expect_number,
     freeze_numbers,
 )
-from graphnet.optim.schedules import Schedule, as_schedule
-from ops.arrays import Array, namespace
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSProp"]
 

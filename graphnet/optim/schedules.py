@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from graphnet.optim.checks import (
+from ops.fields import (
     NOT_NEGATIVE,
     UP_TO_ONE,
     expect_count,

@@ -28,6 +28,8 @@ def for_inference(graph: Graph) -> Graph:
             return tuple(value for value in inputs[:1] if value is not None)
         if stand_in == node.operator:
             return None
+        if type(stand_in).signature().variadic:
+            return declare(stand_in, inputs, {}, node.name, node.declared_at).outputs
         given = dict(zip(node.input_names, inputs, strict=True))
         wanted = {key: given[key] for key in type(stand_in).signature().names}
         return declare(stand_in, (), wanted, node.name, node.declared_at).outputs

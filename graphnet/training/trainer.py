@@ -18,6 +18,7 @@ from graphnet.training.progress import TrainingProgress
 from graphnet.values import GraphError
 from graphnet.weights import read_weights, write_weights
 from ops.arrays import Array
+from ops.fields import POSITIVE, expect_count, expect_number
 from ops.operator import Spec
 
 __all__ = ["Trainer"]
@@ -25,7 +26,10 @@ __all__ = ["Trainer"]
 Transform = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 #: Name of the array that counts updates and epochs in a checkpoint.
-PROGRESS = "trainer.progress"
+PROGRESS = "trainer/progress"
+
+#: Prefix of the optimizer's arrays in a checkpoint, which keeps them apart from parameters.
+SLOT = "optimizer/"
 
 
 class Trainer:
@@ -100,8 +104,8 @@ class Trainer:
             seed: of order and augmentation.
             augment: changes each batch of images at random; see :mod:`graphnet.data`.
             time_limit: seconds after which no further batch is begun; none by default.
-            keep_best: put back, at the end, the parameters and running statistics of the
-                best epoch.
+            keep_best: put back, at the end, the parameters, the running statistics and the
+                optimizer's memory of the best epoch, from where a next call goes on.
             quiet: print nothing.
 
         Returns:
@@ -112,11 +116,16 @@ class Trainer:
             ValueError: ``epochs`` or ``time_limit`` is out of range.
             FeedError, ShapeError: the images do not fit the network.
         """
-        if epochs < 1 or (time_limit is not None and not time_limit > 0):
-            raise ValueError(
-                f"expected epochs of at least 1 and a time_limit above 0, "
-                f"received {epochs!r} and {time_limit!r}"
-            )
+        for dataset in (train, validation):
+            if dataset is not None and not isinstance(dataset, Dataset):
+                raise TypeError(
+                    f"expected a graphnet.data.Dataset, received {type(dataset).__name__}"
+                )
+        if not len(train):
+            raise ValueError(f"expected examples to train on, but {train.name!r} has none")
+        expect_count(self, "epochs", epochs)
+        if time_limit is not None:
+            expect_number(self, "time_limit", time_limit, POSITIVE)
         batches = Batches(train, batch_size, seed=seed, augment=augment)
         deadline = math.inf if time_limit is None else time.perf_counter() + time_limit
         best: tuple[tuple[float, float], dict[str, np.ndarray]] | None = None
@@ -130,9 +139,9 @@ class Trainer:
                 self.history.records.append(record)
                 progress.epoch(record)
                 if best is None or score(record) > best[0]:
-                    best = (score(record), self.net.snapshot() if keep_best else {})
+                    best = (score(record), self._snapshot() if keep_best else {})
         if best is not None and keep_best:
-            self.net.assign(best[1])
+            self._restore({**best[1], PROGRESS: self._counts(int(best[1][PROGRESS][0]))})
         return self.history
 
     def _epoch(
@@ -200,6 +209,7 @@ class Trainer:
         Raises:
             FeedError, ShapeError: the images do not fit the network.
         """
+        expect_count(self, "batch_size", batch_size)
         answers = [np.zeros(0, dtype=np.int64)]
         for start in range(0, len(images), batch_size):
             part: dict[str, Any] = {self.image: images[start : start + batch_size]}
@@ -209,9 +219,7 @@ class Trainer:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint: parameters, states, the optimizer's memory, and how far it is."""
-        slots = {name: self.net.to_host(array) for name, array in self.step.slots.items()}
-        counts = np.array([self.step.count, self.epochs], dtype=np.int64)
-        write_weights(path, {**self.net.snapshot(), **slots, PROGRESS: counts})
+        write_weights(path, self._snapshot())
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Read a checkpoint of the same network and optimizer, to go on exactly from there.
@@ -219,14 +227,23 @@ class Trainer:
         Raises:
             WeightsError: the file is damaged or does not fit; nothing has changed then.
         """
-        own = self.net.snapshot()
+        own = self._snapshot()
         expected = {name: Spec(a.shape, a.dtype.name) for name, a in own.items()}
-        for name, slot in self.step.slots.items():
-            expected[name] = Spec(slot.shape, slot.dtype.name)
-        arrays = read_weights(path, {**expected, PROGRESS: Spec((2,), "int64")})
+        self._restore(read_weights(path, expected))
+
+    def _counts(self, steps: int) -> np.ndarray:
+        return np.array([steps, self.epochs], dtype=np.int64)
+
+    def _snapshot(self) -> dict[str, np.ndarray]:
+        """Everything that training goes on from, as host arrays."""
+        slots = {SLOT + name: self.net.to_host(array) for name, array in self.step.slots.items()}
+        return {**self.net.snapshot(), **slots, PROGRESS: self._counts(self.step.count)}
+
+    def _restore(self, arrays: dict[str, np.ndarray]) -> None:
+        own = {**self.net.parameters, **self.net.states}
         self.net.assign({name: arrays[name] for name in own})
         for name, slot in self.step.slots.items():
-            slot[...] = self.net.backend.from_host(arrays[name])
+            slot[...] = self.net.backend.from_host(arrays[SLOT + name])
         self.step.count, self.epochs = (int(count) for count in arrays[PROGRESS])
 
     def _correct(self, logits: Array, labels: np.ndarray) -> Array:

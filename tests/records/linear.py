@@ -19,7 +19,7 @@ def linear_cases(draw):
     shape = draw(batched(min_rank=2))
     axis = draw(st.integers(1, len(shape) - 1))
     axis -= draw(st.sampled_from([0, len(shape)]))
-    linear = Linear(draw(st.integers(1, 4)), draw(st.booleans()), axis)
+    linear = Linear(draw(st.integers(1, 4)), bias=draw(st.booleans()), axis=axis)
     seed = draw(seeds)
     x = random_array(shape, seed)
     weight = random_array((linear.units, math.prod(shape[axis:])), seed + 1)

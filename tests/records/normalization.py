@@ -54,7 +54,7 @@ def batch_cases(draw):
     batch = draw(st.integers(1 if math.prod(positions) > 1 else 2, 4))
     count = batch * math.prod(positions)
     seed = draw(seeds)
-    operator = BatchNorm(draw(epsilons(count)), draw(st.sampled_from((0.0, 0.9, 1.0))))
+    operator = BatchNorm(eps=draw(epsilons(count)), momentum=draw(st.sampled_from((0.0, 0.9, 1.0))))
     rows = spread(channels, count, seed).reshape(channels, batch, *positions)
     x = np.ascontiguousarray(np.moveaxis(rows, 0, 1))  # (C, N, *positions) -> (N, C, *positions)
     learned, running = gain_and_shift((channels,), seed + 100), statistics_of(channels, seed + 101)
@@ -65,7 +65,7 @@ def batch_cases(draw):
 def inference_cases(draw):
     shape = draw(batched(min_rank=2))
     seed = draw(seeds)
-    operator = BatchNormInference(draw(st.sampled_from((1e-5, 0.1))))
+    operator = BatchNormInference(eps=draw(st.sampled_from((1e-5, 0.1))))
     x = random_array(shape, seed)
     learned, running = gain_and_shift(shape[1:2], seed + 100), statistics_of(shape[1], seed + 101)
     return Case(operator, (x, *learned, *running), seed)
