@@ -82,7 +82,7 @@ class Linear(Operator):
     def forward(
         self, x: Array, weight: Array, bias: Array | None = None
     ) -> tuple[Array, tuple[Any, ...]]:
-        leading = x.shape[: self._first(Spec(x.shape, x.dtype.name))]
+        leading = x.shape[: self.axis]
         rows = x.reshape(math.prod(leading), weight.shape[1])  # (N, ..., *features) -> 2-d
         y = rows @ weight.T
         if bias is not None:

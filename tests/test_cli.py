@@ -112,3 +112,29 @@ def test_output_that_is_no_terminal_gets_plain_lines(tmp_path):
     )
     assert "\x1b" not in result.stdout
     assert "epoch 1/1" in result.stdout
+
+
+def test_check_proves_an_operator_and_refutes_a_wrong_one(tmp_path, capsys, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from ops import Tanh\n"
+        "@dataclass(frozen=True)\n"
+        "class Wrong(Tanh):\n"
+        "    def backward(self, saved, dy, needs):\n"
+        "        return (dy * saved[0],)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "ops:Tanh", "--examples", "10"]) == 0
+    assert "Tanh(): every promise holds" in capsys.readouterr().out
+    assert main(["check", "mine:Wrong"]) == 1
+    assert "the gradient of 'x' is wrong" in capsys.readouterr().err
+    assert main(["check", "mine:Absent"]) == 1
+    assert "mine:Absent" in capsys.readouterr().err
+    assert main(["check", "mine"]) == 1
+
+
+@pytest.mark.slow
+def test_the_whole_demo_is_accurate_and_quick(tmp_path, capsys):
+    assert main(["train", "digits", "--out", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert float(lines[-1].removeprefix("test accuracy ")) >= 0.985

@@ -28,8 +28,11 @@ from ops import (
     MaxPool,
     Multiply,
     ReLU,
+    ShapeError,
     Sigmoid,
     Softmax,
+    SoftmaxCrossEntropy,
+    Spec,
     Sum,
     Tanh,
 )
@@ -186,7 +189,7 @@ class ForgottenTranspose(MatMul):
 
 
 @dataclass(frozen=True)
-class AllTiedMaxima(MaxPool):
+class LastOfTheWindow(MaxPool):
     """Not the first but the last position of each window takes the gradient."""
 
     def backward(self, saved, dy, needs):
@@ -293,7 +296,10 @@ class HiddenState(Tanh):
 BN = ((0, 2, 3), (2,), (2,), (2,), (2,))
 FAULTS = [
     (DroppedTerm(), BN, "dot product", "gradient of 'x' is wrong"),
-    (SwappedStride(2, (1, 1), stride=(1, 2), padding=1), ((0, 2, 4, 4), (2, 2, 1, 1), (2,)), "dot product", "'x'"),
+    (
+        SwappedStride(2, (1, 1), stride=(1, 2), padding=1),
+        ((0, 2, 4, 4), (2, 2, 1, 1), (2,)), "dot product", "'x'",
+    ),
     (MissingUnbroadcast(), ((0, 3), (3,)), "specs", "gradient of 'b'"),
     (WrongAxisUnbroadcast(), ((3, 3), (3,)), "dot product", "gradient of 'b' is wrong"),
     (AliasedGradient(), ((0, 2), (0, 2)), "purity", "'a' shares memory"),
@@ -306,7 +312,7 @@ FAULTS = [
     (OffByAThousandth(), ((0, 2),), "dot product", "gradient of 'x' is wrong"),
     (WrongSign(), ((0, 2), (2, 3)), "dot product", "gradient of 'b' is wrong"),
     (ForgottenTranspose(), ((3, 3), (3, 3)), "dot product", "gradient of 'b' is wrong"),
-    (AllTiedMaxima(2), ((0, 2, 4, 4),), "dot product", "gradient of 'x' is wrong"),
+    (LastOfTheWindow(2), ((0, 2, 4, 4),), "dot product", "gradient of 'x' is wrong"),
     (WrongDivisor(2), ((0, 2, 4, 4),), "dot product", "gradient of 'x' is wrong"),
     (DiagonalSoftmax(), ((0, 3),), "dot product", "gradient of 'x' is wrong"),
     (IgnoredNeeds(2), ((0, 3), (2, 3), (2,)), "needs", "is given"),
@@ -374,3 +380,22 @@ def test_check_operator_proves_a_right_operator_and_refutes_a_wrong_one():
     check_operator(Linear(3), (2, 4), linear=["x", "weight"])
     with pytest.raises(BrokenPromise, match="gradient of 'x' is wrong"):
         check_operator(OffByAThousandth())
+
+
+def test_check_operator_takes_integer_inputs_and_a_reference():
+    labels = Spec((4,), "int64")
+    check_operator(SoftmaxCrossEntropy(), (4, 3), labels)
+    check_operator(Tanh(), reference=lambda operator, x: np.tanh(x))
+    with pytest.raises(BrokenPromise, match="differs from the reference"):
+        check_operator(Tanh(), reference=lambda operator, x: -np.tanh(x))
+
+
+def test_check_operator_says_what_is_wrong_with_the_call():
+    with pytest.raises(TypeError, match=r"expected an operator, such as Tanh\(\)"):
+        check_operator(Tanh)
+    with pytest.raises(TypeError, match=r"a shape for each of the inputs \('a', 'b'\)"):
+        check_operator(Add(), (2, 3))
+    with pytest.raises(TypeError, match="'z' is no input of Tanh"):
+        check_operator(Tanh(), linear=["z"])
+    with pytest.raises(ShapeError, match="no drawn shape fits"):
+        check_operator(MatMul(), (2, 3), (2, 3))

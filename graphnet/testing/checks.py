@@ -30,6 +30,7 @@ __all__ = [
     "check_needs",
     "check_precision",
     "check_purity",
+    "check_reference",
     "check_specs",
 ]
 
@@ -37,6 +38,8 @@ __all__ = [
 DERIVATIVE = 1e-6
 #: Relative error allowed to float64 arithmetic in another order.
 EXACT = 1e-12
+#: Relative error allowed to a reference, whose sums may run in any order.
+REFERENCE = 1e-10
 #: Error allowed to float32 against float64, relative to the largest entry of the result:
 #: reductions over up to 1,000 entries lose up to 1,000 * 2^-24 = 6e-5.
 SINGLE = 1e-4
@@ -222,6 +225,16 @@ def check_adjoint(case: Case, linear: Iterable[str]) -> None:
                 f"backward is not the adjoint of forward in {role!r}: <A x, v> and <x, A^T v> "
                 f"differ by {error:.2g} relative, allowed {EXACT:g}"
             )
+
+
+def check_reference(case: Case, reference: Callable[..., Any]) -> None:
+    """The outputs are those of a function that computes them in another way."""
+    outputs, _ = case.forward()
+    expected = reference(case.operator, *case.inputs)
+    expected = expected if isinstance(expected, tuple) else (expected,)
+    for index, (y, wanted) in enumerate(zip(outputs, expected, strict=False)):
+        if not _close(y, wanted, REFERENCE):
+            raise case.broken(f"output {index} differs from the reference")
 
 
 def check_purity(case: Case) -> None:

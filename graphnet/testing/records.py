@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,20 @@ import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 
-from graphnet.testing.checks import CHECKS, Case, check_adjoint, check_backend
+from graphnet.testing.checks import (
+    CHECKS,
+    Case,
+    check_adjoint,
+    check_backend,
+    check_reference,
+)
 from graphnet.testing.strategies import seeds, shapes, spaced_array
-from ops.operator import Operator, Parameter, ShapeError, Spec, State, known
+from ops.operator import Interval, Operator, Parameter, ShapeError, Spec, State, known
 
 __all__ = ["Record", "check_operator", "prove"]
+
+#: What ``check_operator`` takes for an input.
+Shapes = st.SearchStrategy[tuple[int, ...]] | tuple[int, ...] | Spec
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,8 @@ def prove(
 
 def check_operator(
     operator: Operator,
-    *inputs: st.SearchStrategy[tuple[int, ...]] | tuple[int, ...],
+    *inputs: Shapes,
+    reference: Callable[..., Any] | None = None,
     linear: Sequence[str] = (),
     backends: Sequence[str] = ("strict",),
     max_examples: int = 50,
@@ -74,8 +85,11 @@ def check_operator(
 
     Args:
         operator: what to prove.
-        inputs: for each input that is not learned, a shape or a strategy of shapes; when
-            none is given, one random shape of rank 1 to 4 serves all of them.
+        inputs: for each input that is not learned, a shape, a :class:`ops.Spec` (for integer
+            inputs, drawn from the operator's ``domains``) or a strategy of shapes; when none is
+            given, one random shape of rank 1 to 4 serves all of them.
+        reference: ``(operator, *inputs)`` to the output, computed in another way; without it
+            only the gradient is held against ``forward``, and ``forward`` against nothing.
         linear: names of inputs in which the operator is affine, for the exact adjoint test.
         backends: compared with NumPy.
         max_examples: drawn for each check.
@@ -84,11 +98,25 @@ def check_operator(
     Raises:
         BrokenPromise: the smallest case found that breaks a promise; its text says which.
         ShapeError: no drawn shape fits the operator.
+        TypeError: it is no operator, or the number of inputs or a name in ``linear`` is wrong.
 
     >>> from ops import Tanh
     >>> check_operator(Tanh())
     """
+    if not isinstance(operator, Operator):
+        raise TypeError(f"expected an operator, such as Tanh(), received {operator!r}")
+    signature = type(operator).signature()
+    data = signature.data or tuple(n for n in signature.names if n not in signature.optional)
+    if inputs and signature.variadic is None and not len(data) <= len(inputs):
+        raise TypeError(
+            f"{type(operator).__name__}: expected a shape for each of the inputs {data}, "
+            f"received {len(inputs)}"
+        )
+    for name in linear:
+        if name not in signature.names and signature.variadic is None:
+            raise TypeError(f"{name!r} is no input of {type(operator).__name__}: {signature.names}")
     settings = hypothesis.settings(
+        report_multiple_bugs=False,
         max_examples=max_examples,
         deadline=None,
         database=None,
@@ -96,19 +124,27 @@ def check_operator(
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     cases = _cases(operator, inputs)
-    for check in CHECKS.values():
-        prove(cases, check, settings=settings, seed=seed)
+    checks = list(CHECKS.values())
+    if reference is not None:
+        checks.append(lambda case: check_reference(case, reference))
     if linear:
-        prove(cases, lambda case: check_adjoint(case, linear), settings=settings, seed=seed)
-    for backend in backends:
-        prove(cases, lambda case: check_backend(case, backend), settings=settings, seed=seed)  # noqa: B023
+        checks.append(lambda case: check_adjoint(case, linear))
+    checks += [functools.partial(check_backend, backend=backend) for backend in backends]
+    for check in checks:
+        try:
+            prove(cases, check, settings=settings, seed=seed)
+        except hypothesis.errors.Unsatisfiable:
+            raise ShapeError(
+                f"{type(operator).__name__}: no drawn shape fits; give check_operator a shape "
+                f"for each of the inputs {data}"
+            ) from None
 
 
 @st.composite
 def _cases(
     draw: Callable[..., Any],
     operator: Operator,
-    inputs: Sequence[st.SearchStrategy[tuple[int, ...]] | tuple[int, ...]],
+    inputs: Sequence[Shapes],
 ) -> Case:
     signature = type(operator).signature()
     seed = draw(seeds)
@@ -116,7 +152,7 @@ def _cases(
         drawn = [draw(s) if isinstance(s, st.SearchStrategy) else s for s in inputs]
     else:
         drawn = [draw(shapes())] * max(len(signature.names) - len(signature.optional), 1)
-    specs = [Spec(shape, "float64") for shape in drawn]
+    specs = [s if isinstance(s, Spec) else Spec(s, "float64") for s in drawn]
     try:
         if signature.data:
             specs = specs[: len(signature.data)]
@@ -124,7 +160,10 @@ def _cases(
         if signature.data:
             learned = {**operator.parameters(*specs), **operator.states(*specs)}
         given: list[np.ndarray | None] = [
-            spaced_array(known(*spec.shape), seed + i) for i, spec in enumerate(specs)
+            spaced_array(known(*spec.shape), seed + i)
+            if spec.is_floating
+            else _integers(operator, specs, i, seed)
+            for i, spec in enumerate(specs)
         ]
         for name in signature.names[len(given) :]:
             declared = learned.get(name)
@@ -140,3 +179,12 @@ def _cases(
     except ShapeError:
         hypothesis.reject()
     return case
+
+
+def _integers(operator: Operator, specs: Sequence[Spec], index: int, seed: int) -> np.ndarray:
+    """Integers from the operator's domain of an input, or from 0..3 where it has none."""
+    name = type(operator).signature().inputs(len(specs))[index]
+    domain = operator.domains(*specs).get(name, Interval(0, 4))
+    low, high = max(domain.low, 0), min(domain.high, 4 + max(domain.low, 0))
+    rng = np.random.default_rng([seed, index])
+    return rng.integers(int(low), int(high), known(*specs[index].shape)).astype(specs[index].dtype)
