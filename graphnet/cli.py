@@ -90,21 +90,23 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("dataset", choices=sorted(RECIPES))
     train.add_argument("--data", type=Path, metavar="DIR", help="folder with the dataset's files")
     train.add_argument("--model", choices=MODELS, default="deep_convnet")
-    train.add_argument("--epochs", type=_positive_int, help="default: by dataset")
-    train.add_argument("--batch-size", type=_positive_int, help="default: by dataset")
+    train.add_argument("--epochs", type=positive_integer, help="default: by dataset")
+    train.add_argument("--batch-size", type=positive_integer, help="default: by dataset")
     train.add_argument(
-        "--lr", type=_positive_float, help="highest rate of Adam; default: by dataset"
+        "--lr", type=positive_number, help="highest rate of Adam; default: by dataset"
     )
     train.add_argument("--backend", choices=sorted(BACKENDS), default="numpy")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--time-limit", type=_positive_float, metavar="SECONDS")
+    train.add_argument("--seed", type=seed_number, default=0)
+    train.add_argument("--time-limit", type=positive_number, metavar="SECONDS")
     train.add_argument("--out", type=Path, metavar="DIR", help="run folder, default runs/DATASET")
 
     check = commands.add_parser("check", help="prove an operator of yours")
     check.set_defaults(run=_check)
     check.add_argument("operator", metavar="PACKAGE.MODULE:NAME", help="a class or an instance")
-    check.add_argument("--examples", type=_positive_int, default=50, help="drawn for each promise")
-    check.add_argument("--seed", type=int, default=0)
+    check.add_argument(
+        "--examples", type=positive_integer, default=50, help="drawn for each promise"
+    )
+    check.add_argument("--seed", type=seed_number, default=0)
 
     devices = commands.add_parser("devices", help="which backends and kernels work here")
     devices.set_defaults(run=_devices)
@@ -116,6 +118,8 @@ def _train(options: argparse.Namespace) -> None:
     splits = recipe.load(options.data)
     _, *image = splits.train.images.shape
     graph = _model(options.model, recipe, tuple(image), len(splits.train.classes))
+    out = options.out or Path("runs") / options.dataset
+    out.mkdir(parents=True, exist_ok=True)
     print(graph.summary())
     net = Executor(graph, backend=options.backend, seed=options.seed)
     epochs = options.epochs or recipe.epochs
@@ -125,8 +129,6 @@ def _train(options: argparse.Namespace) -> None:
     rate = optim.Cosine(options.lr or recipe.lr, max(steps - warm, 1))
     schedule = optim.WarmUp(warm, rate) if warm else rate
     trainer = Trainer(net, optim.Adam(schedule, weight_decay=1e-4))
-    out = options.out or Path("runs") / options.dataset
-    out.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     history = trainer.fit(
         splits.train,
@@ -194,14 +196,24 @@ def _check(options: argparse.Namespace) -> None:
     print(f"{describe(operator)}: every promise holds on {options.examples} examples each")
 
 
-def _positive_int(text: str) -> int:
+def seed_number(text: str) -> int:
+    """An argument that is an integer of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected at least 0, received {text}")
+    return value
+
+
+def positive_integer(text: str) -> int:
+    """An argument that is an integer of at least 1."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"expected at least 1, received {text}")
     return value
 
 
-def _positive_float(text: str) -> float:
+def positive_number(text: str) -> float:
+    """An argument that is a finite number above 0."""
     value = float(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a positive number, received {text}")

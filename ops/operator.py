@@ -144,7 +144,7 @@ class State:
 
 @dataclass(frozen=True)
 class Interval:
-    """The values ``low <= v < high`` an input may hold; NaN is never one of them."""
+    """The values ``low <= v < high`` an input may hold; NaN and infinity are never among them."""
 
     low: float = -math.inf
     high: float = math.inf

@@ -30,7 +30,8 @@ def main() -> None:
         subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", folder, str(ROOT)], check=True)
         (wheel,) = place.glob("*.whl")
         venv.create(place / "venv", with_pip=True)
-        python = next((place / "venv").glob("*/python*"))
+        scripts = place / "venv" / ("Scripts" if sys.platform == "win32" else "bin")
+        python = scripts / "python"
         subprocess.run(
             [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel],
             check=True,

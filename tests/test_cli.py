@@ -95,6 +95,7 @@ def test_missing_data_is_an_error_in_one_sentence(tmp_path, capsys, arguments, t
         ["train", "digits", "--epochs", "0"],
         ["train", "digits", "--batch-size", "-1"],
         ["train", "digits", "--lr", "nan"],
+        ["train", "digits", "--seed", "-1"],
         ["train", "digits", "--model", "alexnet"],
         ["train", "digits", "--backend", "abacus"],
     ],
