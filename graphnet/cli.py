@@ -51,8 +51,8 @@ def _folder(name: str, load: Callable[[Path], Splits]) -> Callable[[Path | None]
 
 RECIPES = {
     "digits": Recipe(
-        load=lambda _: load_digits(), epochs=40, batch_size=64, lr=4e-3,
-        filters=(32, 32, 64), pools=(1,), dropout=0.3,
+        load=lambda _: load_digits(), epochs=40, batch_size=64, lr=3e-3,
+        filters=(32, 64, 128), pools=(1,), dropout=0.3,
     ),
     "fashion-mnist": Recipe(
         load=_folder("fashion-mnist", load_idx_folder), epochs=10, batch_size=128, lr=4e-3,

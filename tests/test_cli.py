@@ -32,7 +32,7 @@ def test_train_digits_prints_the_model_and_the_accuracy_and_writes_a_run_folder(
     assert all(0 <= float(row["validation_accuracy"]) <= 1 for row in rows)
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert ET.parse(run / "graph.svg").getroot().tag.endswith("svg")
-    recipe = {"filters": (32, 32, 64), "pools": (1,), "dropout": 0.3}
+    recipe = {"filters": (32, 64, 128), "pools": (1,), "dropout": 0.3}
     net = gn.Executor(gn.models.deep_convnet((1, 8, 8), **recipe))
     net.load(run / "weights.safetensors")
     test = gn.data.load_digits().test
