@@ -193,7 +193,11 @@ class Executor:
             self._states[name] = values[slot]
         if differentiate:
             self._last = _Pass(plan, saved)
-        return {name: self._array(values[slot]) for name, slot in plan.outputs.items()}
+        results = {name: self._array(values[slot]) for name, slot in plan.outputs.items()}
+        for name in results:
+            if plan.graph.outputs[name].producer is None:  # a feed, parameter or constant
+                results[name] = results[name].copy()
+        return results
 
     def backward(
         self,

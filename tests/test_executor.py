@@ -380,3 +380,12 @@ def test_explain_shows_every_node_with_its_kernel_and_leaves_the_states_alone():
             assert name in text
         assert ("dropout_1" in text) == training
     assert equal(net.snapshot(), before)
+
+
+def test_an_output_that_is_a_parameter_or_a_feed_is_handed_out_as_a_copy():
+    x, p = gn.Input("x", (2,)), gn.Parameter("p", (2,))
+    net = gn.Executor(gn.Graph(x=x, p=p))
+    feed = np.ones(2, "float32")
+    out = net.forward(x=feed)
+    assert not np.shares_memory(out["x"], feed)
+    assert not np.shares_memory(out["p"], net.parameters["p"])

@@ -32,13 +32,11 @@ class Provider:
         summary: one line on what it computes.
         prepare: given an operator and the specs of its inputs, a kernel for them or None.
         backends: the names of those it runs on; empty for all.
-        missing: what it lacks on this machine, empty where it works.
     """
 
     summary: str
     prepare: Callable[[Operator, tuple[Spec | None, ...]], Kernel | None]
     backends: tuple[str, ...] = ()
-    missing: str = ""
 
 
 PROVIDERS = {
