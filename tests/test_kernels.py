@@ -12,8 +12,8 @@ import graphnet as gn
 from graphnet.kernels import get_providers, naive, reference
 from graphnet.models import deep_convnet
 from graphnet.testing import prove
+from graphnet.testing.records import RECORDS
 from ops import AvgPool, BatchNorm, Conv, Linear, MaxPool, Spec
-from tests.records import RECORDS
 
 SERVED = (Conv, MaxPool, AvgPool, BatchNorm, Linear)
 NAIVE = [record for record in RECORDS if record.operator in SERVED]

@@ -11,7 +11,7 @@ import ops
 from graphnet.backends import get_backend, status
 from graphnet.testing import CHECKS, prove
 from graphnet.testing.checks import check_adjoint, check_backend
-from tests.records import RECORDS
+from graphnet.testing.records import RECORDS
 
 each_record = pytest.mark.parametrize("record", RECORDS, ids=lambda r: r.operator.__name__)
 WORKING = {name for name, works, _ in status() if works}

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import graphnet as gn
+from graphnet.testing.records.dropout import philox as philox_in_python
 from graphnet.testing.strategies import random_array
 from ops import Dropout, Identity, ShapeError, Spec
 from ops.random import draws, philox, uniform
-from tests.records.dropout import philox as philox_in_python
 
 words = st.integers(0, 2**64 - 1)
 

@@ -5,9 +5,11 @@ operator to every promise of the contract; ``check_gradients`` holds the reverse
 whole graph against central differences.  Needs ``pip install "graphnet[testing]"``.
 
 - ``numeric``: dot-product and adjoint tests, numerical gradients.
+- ``case``: an operator with inputs that fit it.
 - ``checks``: the promises, one function each.
-- ``records``: what drives the checks of one operator.
-- ``strategies``: shapes and data, kept away from kinks by construction.
+- ``operators``: one line that proves an operator.
+- ``record``: what drives the checks of one operator; ``records`` holds those of ``ops``.
+- ``strategies``, ``batches``: shapes and data, kept away from kinks by construction.
 """
 
 try:
@@ -17,9 +19,11 @@ except ModuleNotFoundError:
         'graphnet.testing needs Hypothesis: pip install "graphnet[testing]"', name="hypothesis"
     ) from None
 
-from graphnet.testing.checks import CHECKS, BrokenPromise, Case
+from graphnet.testing.case import BrokenPromise, Case
+from graphnet.testing.checks import CHECKS
 from graphnet.testing.graphs import check_gradients
-from graphnet.testing.records import Record, check_operator, prove
+from graphnet.testing.operators import check_operator
+from graphnet.testing.record import Record, prove
 
 __all__ = [
     "CHECKS",

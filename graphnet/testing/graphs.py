@@ -9,7 +9,7 @@ import numpy as np
 
 from graphnet.executor import Executor
 from graphnet.graph import Graph
-from graphnet.testing.checks import BrokenPromise
+from graphnet.testing.case import BrokenPromise
 from graphnet.testing.numeric import STEP
 
 __all__ = ["check_gradients"]

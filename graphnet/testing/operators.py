@@ -1,75 +1,30 @@
-"""Records: what drives all checks of one operator, and the loop that runs them."""
+"""One line that proves an operator: shapes are drawn, inputs derived, promises checked."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import hypothesis
 import numpy as np
 from hypothesis import strategies as st
 
+from graphnet.testing.case import Case
 from graphnet.testing.checks import (
     CHECKS,
-    Case,
     check_adjoint,
     check_backend,
     check_reference,
 )
+from graphnet.testing.record import prove
 from graphnet.testing.strategies import seeds, shapes, spaced_array
 from ops.operator import Interval, Operator, Parameter, ShapeError, Spec, State, known
 
-__all__ = ["Record", "check_operator", "prove"]
+__all__ = ["check_operator"]
 
 #: What ``check_operator`` takes for an input.
 Shapes = st.SearchStrategy[tuple[int, ...]] | tuple[int, ...] | Spec
-
-
-@dataclass(frozen=True)
-class Record:
-    """All that is needed to prove one operator.
-
-    Attributes:
-        operator: its class.
-        cases: a strategy that draws attributes and inputs that fit.
-        reference: ``(operator, *inputs)`` to the output (or a tuple of outputs), computed in
-            another way: a naive loop, SciPy.
-        linear: the inputs in which the operator is affine; they get the exact adjoint test.
-    """
-
-    operator: type[Operator]
-    cases: st.SearchStrategy[Case]
-    reference: Callable[..., Any] | None = None
-    linear: tuple[str, ...] = ()
-
-
-def prove(
-    cases: st.SearchStrategy[Case],
-    check: Callable[[Case], None],
-    *,
-    settings: hypothesis.settings | None = None,
-    seed: int | None = None,
-) -> None:
-    """Try to break one check with drawn cases; the smallest case that does is raised.
-
-    Args:
-        cases: what to draw from.
-        check: raises for a case that breaks it.
-        settings: Hypothesis's; the active profile when None.
-        seed: makes the draws repeat; Hypothesis's own choice when None.
-    """
-
-    @hypothesis.given(cases)
-    def attempt(case: Case) -> None:
-        check(case)
-
-    if settings is not None:
-        attempt = settings(attempt)
-    if seed is not None:
-        attempt = hypothesis.seed(seed)(attempt)
-    attempt()
 
 
 def check_operator(

@@ -7,10 +7,11 @@ import operator as python
 import numpy as np
 from hypothesis import strategies as st
 
-from graphnet.testing import Case, Record
+from graphnet.testing.batches import batched, broadcastable
+from graphnet.testing.case import Case
+from graphnet.testing.record import Record
 from graphnet.testing.strategies import seeds, spaced_array
 from ops import Add, Divide, Identity, Multiply, Subtract
-from tests.records.batches import batched, broadcastable
 
 
 @st.composite

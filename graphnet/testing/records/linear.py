@@ -8,10 +8,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from graphnet.kernels.naive import NaiveLinear
-from graphnet.testing import Case, Record
+from graphnet.testing.batches import batch_sizes, batched, broadcastable, sizes
+from graphnet.testing.case import Case
+from graphnet.testing.record import Record
 from graphnet.testing.strategies import random_array, seeds
 from ops import Linear, MatMul
-from tests.records.batches import batch_sizes, batched, broadcastable, sizes
 
 
 @st.composite

@@ -7,10 +7,11 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from graphnet.testing import Case, Record
+from graphnet.testing.batches import batch_sizes, batched
+from graphnet.testing.case import Case
+from graphnet.testing.record import Record
 from graphnet.testing.strategies import random_array, seeds
 from ops import Concat, Flatten, Pad, Reshape, Transpose
-from tests.records.batches import batch_sizes, batched
 
 
 def moved(x, shape):

@@ -15,10 +15,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from graphnet.kernels.naive import NaiveBatchNorm
-from graphnet.testing import Case, Record
+from graphnet.testing.batches import batch_sizes, batched
+from graphnet.testing.case import Case
+from graphnet.testing.record import Record
 from graphnet.testing.strategies import random_array, seeds, shapes, spaced_array
 from ops import BatchNorm, BatchNormInference, GroupNorm, LayerNorm
-from tests.records.batches import batch_sizes, batched
 
 
 def epsilons(count):

@@ -1,15 +1,15 @@
-"""Convolution against SciPy's correlation of the padded input with the spread filter."""
+"""Convolution against a loop over output positions, with padding from its definition."""
 
 from __future__ import annotations
 
 import numpy as np
 from hypothesis import strategies as st
-from scipy.signal import correlate
 
-from graphnet.testing import Case, Record
+from graphnet.testing.batches import batch_sizes
+from graphnet.testing.case import Case
+from graphnet.testing.record import Record
 from graphnet.testing.strategies import random_array, seeds, window_inputs
 from ops import Conv
-from tests.records.batches import batch_sizes
 
 
 @st.composite
@@ -28,27 +28,30 @@ def cases(draw):
 
 def reference(operator, x, weight, bias=None):
     spatial = x.ndim - 2
+    kernel = weight.shape[2:]
     stride, dilation = (
         v if isinstance(v, tuple) else (v,) * spatial for v in (operator.stride, operator.dilation)
     )
-    extents = [d * (k - 1) + 1 for d, k in zip(dilation, weight.shape[2:], strict=True)]
-    spread = np.zeros((*weight.shape[:2], *extents))
-    spread[(..., *(slice(None, None, d) for d in dilation))] = weight
-    padding = begin_end(operator.padding, x.shape[2:], extents, stride)
-    padded = np.pad(x, ((0, 0), (0, 0), *padding))
-    every = (slice(None), *(slice(None, None, s) for s in stride))
+    extents = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
+    pairs = begin_end(operator.padding, x.shape[2:], extents, stride)
+    padded = np.pad(x, ((0, 0), (0, 0), *pairs))
+    out = [(n - e) // s + 1 for n, e, s in zip(padded.shape[2:], extents, stride, strict=True)]
     width, per_group = weight.shape[1], len(weight) // operator.groups
-    planes = []
-    for f in range(len(weight)):
+    y = np.zeros((len(x), len(weight), *out))
+    for n, f, *at in np.ndindex(y.shape):
         first = f // per_group * width
-        seen = padded[:, first : first + width]
-        if len(x):
-            planes.append(correlate(seen, spread[None, f], "valid", "direct")[:, 0][every])
-        else:
-            out = [n - e + 1 for n, e in zip(padded.shape[2:], extents, strict=True)]
-            planes.append(np.zeros((0, *out))[every])
-    y = np.stack(planes, axis=1)
-    return y if bias is None else y + bias.reshape(-1, *[1] * spatial)
+        window = padded[
+            (
+                n,
+                slice(first, first + width),
+                *(
+                    slice(o * s, o * s + e, d)
+                    for o, s, e, d in zip(at, stride, extents, dilation, strict=True)
+                ),
+            )
+        ]
+        y[(n, f, *at)] = (window * weight[f]).sum() + (0.0 if bias is None else bias[f])
+    return y
 
 
 def begin_end(padding, size, extents, stride):

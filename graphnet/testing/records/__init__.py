@@ -3,7 +3,7 @@
 A family's records stand in the module named like the family's module in ``ops``.
 """
 
-from tests.records import (
+from graphnet.testing.records import (
     activation,
     convolution,
     dropout,

@@ -9,10 +9,11 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from graphnet.kernels.naive import NaiveAvgPool, NaiveMaxPool
-from graphnet.testing import Case, Record
+from graphnet.testing.batches import batch_sizes
+from graphnet.testing.case import Case
+from graphnet.testing.record import Record
 from graphnet.testing.strategies import random_array, seeds, shapes, spaced_array, window_inputs
 from ops import AvgPool, GlobalAvgPool, GlobalMaxPool, MaxPool
-from tests.records.batches import batch_sizes
 
 
 @st.composite
