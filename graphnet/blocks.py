@@ -10,14 +10,14 @@ from typing import Any
 
 from graphnet.graph import Graph
 from graphnet.values import Value
-from ops.activation import ReLU
+from ops.batch_norm import BatchNorm
 from ops.convolution import Conv
 from ops.initializers import Initializer, Kaiming
 from ops.linear import Linear
 from ops.loss import L2Penalty
-from ops.normalization import BatchNorm
 from ops.operator import ShapeError
 from ops.pooling import MaxPool
+from ops.rectifier import ReLU
 from ops.windows import PerAxis
 
 __all__ = [

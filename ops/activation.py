@@ -11,18 +11,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ops.arrays import Array, namespace
-from ops.fields import NOT_NEGATIVE, freeze_numbers, is_integer
-from ops.operator import (
-    Operator,
-    ShapeError,
-    Spec,
-    expect_floating,
-    normalize_axis,
-    show,
-)
+from ops.fields import expect_choice
+from ops.operator import Spec
+from ops.pointwise import Pointwise
 from ops.special import erfc
 
-__all__ = ["GELU", "LeakyReLU", "LogSoftmax", "ReLU", "SiLU", "Sigmoid", "Softmax", "Tanh"]
+__all__ = ["GELU", "SiLU", "Sigmoid", "Tanh"]
 
 # The constants of GELU's approximation by tanh.
 _TANH_SCALE = math.sqrt(2.0 / math.pi)
@@ -30,84 +24,7 @@ _TANH_CUBE = 0.044715
 
 
 @dataclass(frozen=True)
-class _Activation(Operator):
-    """What the elementwise activations share: the shape stays."""
-
-    def infer(self, x: Spec) -> Spec:
-        expect_floating("an input", x)
-        return x
-
-
-@dataclass(frozen=True)
-class ReLU(_Activation):
-    """Rectified linear unit ``y = max(x, 0)``; the gradient at 0 is 0.
-
-    Shapes:
-        - x, y: any, equal
-
-    Raises:
-        ShapeError: the input is not floating.
-
-    Source: Nair, Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010.
-
-    >>> import numpy as np
-    >>> ReLU().forward(np.array([-1.0, 2.0]))[0]
-    array([0., 2.])
-    """
-
-    def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
-        y = namespace(x).maximum(x, 0)
-        return y, (y,)
-
-    def backward(
-        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
-    ) -> tuple[Array | None, ...]:
-        (y,) = saved
-        return (namespace(y).where(y > 0, dy, 0) if needs[0] else None,)
-
-
-@dataclass(frozen=True)
-class LeakyReLU(_Activation):
-    """``y = x`` where ``x > 0``, else ``negative_slope * x``; the gradient at 0 is the slope.
-
-    Shapes:
-        - x, y: any, equal
-
-    Args:
-        negative_slope: the slope below 0, itself at least 0; default 0.01.
-
-    Raises:
-        TypeError, ValueError: the slope is no finite number of at least 0.
-        ShapeError: the input is not floating.
-
-    Source: Maas, Hannun, Ng, "Rectifier Nonlinearities Improve Neural Network Acoustic
-    Models", 2013.
-
-    >>> import numpy as np
-    >>> LeakyReLU(0.5).forward(np.array([-1.0, 2.0]))[0]
-    array([-0.5,  2. ])
-    """
-
-    negative_slope: float = 0.01
-
-    def __post_init__(self) -> None:
-        freeze_numbers(self, NOT_NEGATIVE, "negative_slope")
-
-    def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
-        xp = namespace(x)
-        # one of the two terms is 0
-        y = xp.maximum(x, 0) + self.negative_slope * xp.minimum(x, 0)
-        return y, (y,)
-
-    def backward(
-        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
-    ) -> tuple[Array | None, ...]:
-        (y,) = saved  # as positive as x, since the slope is not negative
-        return (namespace(y).where(y > 0, dy, self.negative_slope * dy) if needs[0] else None,)
-
-
-@dataclass(frozen=True)
-class Sigmoid(_Activation):
+class Sigmoid(Pointwise):
     """Logistic function ``y = 1 / (1 + exp(-x))``, with ``dy/dx = y * (1 - y)``.
 
     Shapes:
@@ -139,7 +56,7 @@ class Sigmoid(_Activation):
 
 
 @dataclass(frozen=True)
-class Tanh(_Activation):
+class Tanh(Pointwise):
     """Hyperbolic tangent, with ``dy/dx = 1 - y^2``.
 
     Shapes:
@@ -167,7 +84,7 @@ class Tanh(_Activation):
 
 
 @dataclass(frozen=True)
-class GELU(_Activation):
+class GELU(Pointwise):
     """Gaussian error linear unit ``y = x * P(X <= x)`` for a standard normal ``X``.
 
     Shapes:
@@ -191,10 +108,7 @@ class GELU(_Activation):
     approximate: Literal["none", "tanh"] = "none"
 
     def __post_init__(self) -> None:
-        if self.approximate not in ("none", "tanh"):
-            raise ValueError(
-                f'GELU: expected approximate "none" or "tanh", received {self.approximate!r}'
-            )
+        expect_choice(self, "approximate", ("none", "tanh"))
 
     def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
         return x * self._probability(x), (x,)
@@ -229,7 +143,7 @@ class GELU(_Activation):
 
 
 @dataclass(frozen=True)
-class SiLU(_Activation):
+class SiLU(Pointwise):
     """Sigmoid linear unit, or swish: ``y = x / (1 + exp(-x))``.
 
     Shapes:
@@ -258,117 +172,6 @@ class SiLU(_Activation):
 
     def flops(self, x: Spec) -> int:
         return 4 * x.elements
-
-
-@dataclass(frozen=True)
-class _OverAxis(Operator):
-    """What the normalised exponentials share: the axis, whose entries they weigh up."""
-
-    axis: int = -1
-
-    def __post_init__(self) -> None:
-        if not is_integer(self.axis):
-            raise TypeError(
-                f"{type(self).__name__}: expected an integer axis, received {self.axis!r}"
-            )
-
-    def infer(self, x: Spec) -> Spec:
-        expect_floating("an input", x)
-        axis = normalize_axis(self.axis, x.rank)
-        if x.shape[axis] == 0:
-            raise ShapeError(f"expected entries along axis {axis}, received {show(x)}")
-        return x
-
-    def flops(self, x: Spec) -> int:
-        return 5 * x.elements
-
-
-@dataclass(frozen=True)
-class Softmax(_OverAxis):
-    """Probabilities in proportion to ``exp(x)``: ``y_i = exp(x_i) / sum_j exp(x_j)``.
-
-    Shapes:
-        - x, y: any, equal
-
-    Args:
-        axis: the axis that sums to 1; default -1, the last.  The channels of an image lie
-            along axis 1.
-
-    Raises:
-        TypeError: the axis is no integer.
-        ShapeError: the input is not floating, or has no such axis or no entry along it.
-
-    Source: Bridle, "Training Stochastic Model Recognition Algorithms as Networks", 1990.
-
-    >>> import numpy as np
-    >>> Softmax().forward(np.array([0.0, 0.0, -1e30]))[0]
-    array([0.5, 0.5, 0. ])
-    """
-
-    def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
-        y = namespace(x).exp(below_maximum(x, self.axis))
-        y /= y.sum(axis=self.axis, keepdims=True)
-        return y, (y,)
-
-    def backward(
-        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
-    ) -> tuple[Array | None, ...]:
-        (y,) = saved
-        weighted = (dy * y).sum(axis=self.axis, keepdims=True)
-        return (y * (dy - weighted) if needs[0] else None,)
-
-
-@dataclass(frozen=True)
-class LogSoftmax(_OverAxis):
-    """Logarithm of the softmax: ``y_i = x_i - log(sum_j exp(x_j))``.
-
-    A result is at least the lowest finite number of the dtype.
-
-    Shapes:
-        - x, y: any, equal
-
-    Args:
-        axis: the axis along which ``exp(y)`` sums to 1; default -1, the last.  The channels
-            of an image lie along axis 1.
-
-    Raises:
-        TypeError: the axis is no integer.
-        ShapeError: the input is not floating, or has no such axis or no entry along it.
-
-    Source: Blanchard, Higham, Higham, "Accurately computing the log-sum-exp and softmax
-    functions", 2021.
-
-    >>> import numpy as np
-    >>> LogSoftmax().forward(np.array([0.0, 0.0, -1e30]))[0].round(4).tolist()
-    [-0.6931, -0.6931, -1e+30]
-    """
-
-    def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
-        xp = namespace(x)
-        y = below_maximum(x, self.axis)
-        y -= xp.log(xp.exp(y).sum(axis=self.axis, keepdims=True))
-        return y, (y,)
-
-    def backward(
-        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
-    ) -> tuple[Array | None, ...]:
-        (y,) = saved
-        total = dy.sum(axis=self.axis, keepdims=True)
-        return (dy - namespace(y).exp(y) * total if needs[0] else None,)
-
-
-def below_maximum(x: Array, axis: int) -> Array:
-    """``x - max(x)`` along an axis, each entry at least the lowest finite number.
-
-    >>> import numpy as np
-    >>> below_maximum(np.array([3.0, 5.0]), 0)
-    array([-2.,  0.])
-    """
-    xp = namespace(x)
-    highest = x.max(axis=axis, keepdims=True)
-    # an entry further below a positive maximum than the largest number would overflow
-    lowest = xp.maximum(highest, 0) - float(xp.finfo(x.dtype).max)
-    return xp.maximum(x, lowest) - highest
 
 
 def _sigmoid(x: Array) -> Array:

@@ -20,10 +20,12 @@ __all__ = [
     "SHARE",
     "UP_TO_ONE",
     "Range",
+    "expect_choice",
     "expect_count",
     "expect_number",
     "freeze_counts",
     "freeze_flags",
+    "freeze_integers",
     "freeze_numbers",
     "freeze_sizes",
     "is_integer",
@@ -121,6 +123,36 @@ def freeze_flags(owner: object, *names: str) -> None:
                 f"{type(owner).__name__}: expected True or False for {name}, received {value!r}"
             )
         object.__setattr__(owner, name, bool(value))
+
+
+def freeze_integers(owner: object, *names: str) -> None:
+    """Check fields that hold one integer of any sign, such as an axis.
+
+    Raises:
+        TypeError: a value is no integer.
+    """
+    for name in names:
+        value = getattr(owner, name)
+        if not is_integer(value):
+            raise TypeError(
+                f"{type(owner).__name__}: expected an integer for {name}, received {value!r}"
+            )
+        object.__setattr__(owner, name, int(value))
+
+
+def expect_choice(owner: object, name: str, choices: tuple[str, ...]) -> None:
+    """Check a field that holds one of a few words.
+
+    Raises:
+        ValueError: the value is none of them.
+    """
+    value = getattr(owner, name)
+    if value not in choices:
+        *most, last = (f'"{choice}"' for choice in choices)
+        raise ValueError(
+            f"{type(owner).__name__}: expected {', '.join(most)} or {last} for {name}, "
+            f"received {value!r}"
+        )
 
 
 def is_integer(value: Any) -> bool:

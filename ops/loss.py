@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ops.activation import below_maximum
 from ops.arrays import Array, namespace
 from ops.fields import NOT_NEGATIVE, freeze_numbers
 from ops.operator import (
@@ -24,6 +23,7 @@ from ops.operator import (
     show,
     show_shape,
 )
+from ops.softmax import below_maximum
 
 __all__ = ["Hinge", "L2Penalty", "MeanSquaredError", "SoftmaxCrossEntropy"]
 

@@ -1,30 +1,28 @@
-"""Operators that move entries and change none: flatten, reshape, transpose, concat, pad."""
+"""The same entries in another shape: flatten, reshape, transpose."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
-from ops.arrays import Array, namespace
+from ops.arrays import Array
 from ops.dimension import Dim, Size, is_symbolic
-from ops.fields import is_integer
+from ops.fields import freeze_integers, is_integer
 from ops.operator import (
     Operator,
     ShapeError,
     Spec,
-    expect_floating,
     normalize_axis,
     show,
     show_shape,
 )
 
-__all__ = ["Concat", "Flatten", "Pad", "Reshape", "Transpose"]
+__all__ = ["Flatten", "Rearrangement", "Reshape", "Transpose"]
 
 
 @dataclass(frozen=True)
-class _Rearrangement(Operator):
+class Rearrangement(Operator):
     """What they share: no arithmetic."""
 
     def flops(self, *specs: Spec) -> int:
@@ -32,7 +30,7 @@ class _Rearrangement(Operator):
 
 
 @dataclass(frozen=True)
-class Flatten(_Rearrangement):
+class Flatten(Rearrangement):
     """Join all axes from ``start_axis`` on into one, in raster order.
 
     Shapes:
@@ -56,7 +54,7 @@ class Flatten(_Rearrangement):
     start_axis: int = 1
 
     def __post_init__(self) -> None:
-        _expect_axis(self, "start_axis", self.start_axis)
+        freeze_integers(self, "start_axis")
 
     def infer(self, x: Spec) -> Spec:
         start = normalize_axis(self.start_axis, x.rank)
@@ -74,7 +72,7 @@ class Flatten(_Rearrangement):
 
 
 @dataclass(frozen=True)
-class Reshape(_Rearrangement):
+class Reshape(Rearrangement):
     """The same entries, in raster order, in another shape.
 
     Shapes:
@@ -162,7 +160,7 @@ class Reshape(_Rearrangement):
 
 
 @dataclass(frozen=True)
-class Transpose(_Rearrangement):
+class Transpose(Rearrangement):
     """The axes in another order: axis ``i`` of y is axis ``axes[i]`` of x.
 
     Shapes:
@@ -211,140 +209,3 @@ class Transpose(_Rearrangement):
         if sorted(axis + rank if axis < 0 else axis for axis in self.axes) != list(range(rank)):
             raise ShapeError(f"expected each of {rank} axes once, received {self.axes}")
         return tuple(axis % rank for axis in self.axes)
-
-
-@dataclass(frozen=True)
-class Concat(_Rearrangement):
-    """Join any number of inputs along one axis, in the order given.
-
-    Shapes:
-        - xs: one or more of one dtype, equal in all axes but ``axis``
-        - y: the same, with the sum of their sizes along ``axis``
-
-    Args:
-        axis: the axis along which they follow each other; default 1, the channels.
-
-    Raises:
-        TypeError: the axis is no integer.
-        ShapeError: there is no input, no such axis, or the inputs do not fit each other.
-
-    Source: ONNX ``Concat``.
-
-    >>> import numpy as np
-    >>> Concat().forward(np.zeros((2, 3)), np.zeros((2, 4)))[0].shape
-    (2, 7)
-    """
-
-    axis: int = 1
-
-    def __post_init__(self) -> None:
-        _expect_axis(self, "axis", self.axis)
-
-    def infer(self, *xs: Spec) -> Spec:
-        if not xs:
-            raise ShapeError("expected at least one input, received none")
-        first = xs[0]
-        axis = normalize_axis(self.axis, first.rank)
-        before, after = first.shape[:axis], first.shape[axis + 1 :]
-        joined: Size = 0
-        for x in xs:
-            fits = x.rank == first.rank and (x.shape[:axis], x.shape[axis + 1 :]) == (before, after)
-            if x.dtype != first.dtype or not fits:
-                raise ShapeError(
-                    f"expected inputs equal but for axis {axis}, "
-                    f"received {show(first)} and {show(x)}"
-                )
-            joined = x.shape[axis] + joined
-        return first.with_shape((*before, joined, *after))
-
-    def forward(self, *xs: Array) -> tuple[Array, tuple[Any, ...]]:
-        y = namespace(xs[0]).concatenate(xs, axis=self.axis)
-        return y, tuple(x.shape[self.axis] for x in xs)
-
-    def backward(
-        self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
-    ) -> tuple[Array | None, ...]:
-        before = (slice(None),) * normalize_axis(self.axis, dy.ndim)
-        gradients: list[Array | None] = []
-        start = 0
-        for size, needed in zip(saved, needs, strict=True):
-            part = dy[(*before, slice(start, start + size))]
-            gradients.append(part.copy() if needed else None)
-            start += size
-        return tuple(gradients)
-
-
-@dataclass(frozen=True)
-class Pad(_Rearrangement):
-    """A border of one constant around the input.
-
-    Shapes:
-        - x: ``(n_0, n_1, ...)``
-        - y: ``(begin_0 + n_0 + end_0, begin_1 + n_1 + end_1, ...)``
-
-    Args:
-        padding: one ``(begin, end)`` pair per axis of x, the batch included.
-        value: what the border holds; default 0.
-
-    Raises:
-        TypeError, ValueError: an entry is no integer or negative, or the value no number.
-        ShapeError: the input is not floating, or the pairs are not as many as its axes.
-
-    Source: ONNX ``Pad``, mode ``constant``.
-
-    >>> import numpy as np
-    >>> Pad(((0, 0), (1, 2))).forward(np.ones((1, 2)))[0]
-    array([[0., 1., 1., 0., 0.]])
-    """
-
-    padding: tuple[tuple[int, int], ...]
-    value: float = 0.0
-
-    def __post_init__(self) -> None:
-        pairs = []
-        for pair in self.padding:
-            if not (isinstance(pair, (list, tuple)) and len(pair) == 2):
-                raise TypeError(
-                    f"Pad: expected a (begin, end) pair per axis, received padding {self.padding!r}"
-                )
-            if not all(map(is_integer, pair)):
-                raise TypeError(f"Pad: expected integers for padding, received {self.padding!r}")
-            if min(pair) < 0:
-                raise ValueError(f"Pad: expected padding of at least 0, received {self.padding!r}")
-            pairs.append((int(pair[0]), int(pair[1])))
-        if not isinstance(self.value, Real) or isinstance(self.value, bool):
-            raise TypeError(f"Pad: expected a number for value, received {self.value!r}")
-        object.__setattr__(self, "padding", tuple(pairs))
-        object.__setattr__(self, "value", float(self.value))
-
-    def infer(self, x: Spec) -> Spec:
-        expect_floating("an input", x)
-        if len(self.padding) != x.rank:
-            raise ShapeError(
-                f"expected an input of {len(self.padding)} axes, one for each (begin, end) pair, "
-                f"received {show(x)}"
-            )
-        pairs = zip(x.shape, self.padding, strict=True)
-        return x.with_shape(tuple(n + (begin + end) for n, (begin, end) in pairs))
-
-    def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
-        padded = self.infer(Spec(x.shape, x.dtype.name)).shape
-        y = namespace(x).full(padded, self.value, dtype=x.dtype)
-        y[self._interior(y)] = x
-        return y, ()
-
-    def backward(
-        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
-    ) -> tuple[Array | None, ...]:
-        return (dy[self._interior(dy)].copy() if needs[0] else None,)
-
-    def _interior(self, y: Array) -> tuple[slice, ...]:
-        pairs = zip(y.shape, self.padding, strict=True)
-        return tuple(slice(begin, n - end) for n, (begin, end) in pairs)
-
-
-def _expect_axis(operator: Operator, name: str, axis: Any) -> None:
-    if not is_integer(axis):
-        raise TypeError(
-            f"{type(operator).__name__}: expected an integer for {name}, received {axis!r}"
-        )

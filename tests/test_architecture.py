@@ -19,12 +19,15 @@ ROOT = Path(__file__).parent.parent
 FLOORS = (
     {"ops.arrays", "ops.dimension", "ops.fields", "ops.initializers"},
     {"ops.operator"},
-    {"ops.broadcasting", "ops.random", "ops.special", "ops.windows"},
+    # what families share
+    {"ops.broadcasting", "ops.pointwise", "ops.random", "ops.special", "ops.windows"},
+    # families that need no other
     {
         "ops.activation", "ops.convolution", "ops.elementwise", "ops.linear", "ops.normalization",
-        "ops.pooling", "ops.reduction", "ops.shape",
+        "ops.pooling", "ops.rectifier", "ops.reduction", "ops.shape", "ops.softmax",
     },
-    {"ops.dropout", "ops.loss"},
+    # families that build on another
+    {"ops.batch_norm", "ops.dropout", "ops.joining", "ops.loss", "ops.slicing"},
     {"ops"},
     # rooms that know operators and arrays, and no graph
     {

@@ -107,7 +107,7 @@ def test_inputs_that_do_not_fit_are_refused(operator, inputs, message):
             ValueError,
             "finite number above 0 for eps",
         ),
-        (lambda: LayerNorm(1.0), TypeError, "LayerNorm: expected an integer axis, received 1.0"),
+        (lambda: LayerNorm(1.0), TypeError, "LayerNorm: expected an integer for axis, received 1.0"),
         (lambda: GroupNorm(0), ValueError, "GroupNorm: expected groups of at least 1"),
         (lambda: GroupNorm(1.5), TypeError, "GroupNorm: expected an integer for groups"),
     ],

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ops.batch_norm import BatchNorm
 from ops.convolution import Conv
 from ops.linear import Linear
-from ops.normalization import BatchNorm
 from ops.operator import Operator, Spec
 from ops.pooling import AvgPool, MaxPool
 from ops.windows import Windows

@@ -6,12 +6,12 @@ from graphnet.blocks import conv_batchnorm_relu
 from graphnet.graph import Graph
 from graphnet.models.classifier import classifier
 from graphnet.values import Value
-from ops.activation import ReLU
+from ops.batch_norm import BatchNorm
 from ops.convolution import Conv
 from ops.elementwise import Add
 from ops.linear import Linear
-from ops.normalization import BatchNorm
 from ops.pooling import GlobalAvgPool
+from ops.rectifier import ReLU
 
 __all__ = ["resnet"]
 
