@@ -12,7 +12,7 @@ import numpy as np
 from graphnet.plan import Plan, Step
 from ops.operator import Spec, show
 
-__all__ = ["ContractError", "Poison", "check_gradient", "check_results"]
+__all__ = ["ContractError", "Poison", "check_gradient", "check_results", "kind_of"]
 
 
 class ContractError(RuntimeError):
@@ -48,6 +48,17 @@ def check_gradient(plan: Plan, step: Step, position: int, gradient: Any) -> None
             f"{step.node.input_names[position]!r} should be {show(plan.specs[value])}, "
             f"but is {show(received)}"
         )
+
+
+def kind_of(value: Any) -> str:
+    """What somebody returned, for the error that says what it should have been.
+
+    >>> kind_of((1, None))
+    'a tuple (int, NoneType)'
+    """
+    if isinstance(value, tuple):
+        return f"a tuple ({', '.join(type(entry).__name__ for entry in value)})"
+    return type(value).__name__
 
 
 class Poison:

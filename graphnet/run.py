@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphnet.debug import ContractError, Poison, check_gradient, check_results
+from graphnet.debug import ContractError, Poison, check_gradient, check_results, kind_of
 from graphnet.plan import Plan, Reverse
 from ops.arrays import Array
 
@@ -30,11 +30,19 @@ def run_forward(plan: Plan, values: list[Any], *, debug: bool = False) -> list[A
         for index, step in enumerate(plan.steps):
             answer = step.kernel.forward(*[values[slot] for slot in step.inputs])
             if type(answer) is not tuple or len(answer) != 2 or type(answer[1]) is not tuple:
-                raise ContractError("forward must return (output, saved), saved being a tuple")
+                raise ContractError(
+                    f"forward must return (output, saved), saved being a tuple such as (x,) or (), "
+                    f"received {kind_of(answer)}"
+                )
             result, kept = answer
             if len(step.outputs) == 1:
                 values[step.outputs[0]] = result
             else:
+                if type(result) is not tuple or len(result) != len(step.outputs):
+                    raise ContractError(
+                        f"forward must return a tuple of the {len(step.outputs)} outputs that "
+                        f"infer gives, received {kind_of(result)}"
+                    )
                 for slot, array in zip(step.outputs, result, strict=True):
                     values[slot] = array
             if step.keep:
@@ -75,8 +83,11 @@ def run_reverse(
             else:
                 dy = tuple(gradients[slot] for slot in back.outputs)
             results = step.kernel.backward(saved[back.index], dy, back.needs)
-            if type(results) is not tuple:
-                raise ContractError("backward must return a tuple with one gradient per input")
+            if type(results) is not tuple or len(results) != len(back.needs):
+                raise ContractError(
+                    f"backward must return a tuple with one gradient for each of the "
+                    f"{len(back.needs)} inputs {step.node.input_names}, received {kind_of(results)}"
+                )
             saved[back.index] = None
             for slot in back.outputs:
                 if slot not in wanted:

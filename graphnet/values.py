@@ -20,7 +20,7 @@ from ops.dimension import Size, is_symbolic
 from ops.elementwise import Add, Divide, Multiply, Subtract
 from ops.initializers import Initializer, Kaiming
 from ops.linear import MatMul
-from ops.operator import Operator, ShapeError, Spec, show_shape
+from ops.operator import Operator, ShapeError, Spec, expect_configuration, show_shape
 
 __all__ = [
     "Constant",
@@ -345,6 +345,7 @@ def declare(
     node = Node(operator, tuple(known), (), name, where)  # what errors need to describe it
     try:
         signature = type(operator).signature()
+        expect_configuration(operator)
     except TypeError as error:
         raise TypeError(f"{node.describe()}: {error}") from None
     if signature.variadic:

@@ -6,9 +6,9 @@ from itertools import zip_longest
 
 from ops.arrays import Array
 from ops.dimension import Size
-from ops.operator import ShapeError, show_shape
+from ops.operator import ShapeError, Spec, show, show_shape
 
-__all__ = ["broadcast_shapes", "unbroadcast"]
+__all__ = ["broadcast_shapes", "expect_equal_dtypes", "unbroadcast"]
 
 
 def broadcast_shapes(*shapes: tuple[Size, ...]) -> tuple[Size, ...]:
@@ -28,6 +28,16 @@ def broadcast_shapes(*shapes: tuple[Size, ...]) -> tuple[Size, ...]:
             raise ShapeError(f"expected shapes that broadcast, received {received}")
         out.append(wide.pop() if wide else 1)
     return tuple(reversed(out))
+
+
+def expect_equal_dtypes(a: Spec, b: Spec) -> None:
+    """Refuse two inputs of different dtypes: neither is converted in silence.
+
+    Raises:
+        ShapeError: they differ.
+    """
+    if a.dtype != b.dtype:
+        raise ShapeError(f"expected equal dtypes, received {show(a)} and {show(b)}")
 
 
 def unbroadcast(gradient: Array, shape: tuple[int, ...]) -> Array:

@@ -33,7 +33,15 @@ from ops.operator import (
 )
 from ops.windows import Padding, PerAxis, Windows, freeze_windows, pad_spatial
 
-__all__ = ["Conv"]
+__all__ = [
+    "Conv",
+    "channels_from",
+    "filter_layout",
+    "filter_matrices",
+    "position_rows",
+    "scatter_rows",
+    "window_rows",
+]
 
 
 @dataclass(frozen=True)
@@ -114,9 +122,9 @@ class Conv(Operator):
         self, x: Array, weight: Array, bias: Array | None = None
     ) -> tuple[Array, tuple[Array, ...]]:
         windows = self._windows_of(x)
-        rows = _rows(pad_spatial(x, windows.padding), windows, self.groups)
-        y = rows @ _filters(weight, self.groups)  # (G, N * positions, F / G)
-        y = _channels(y, (x.shape[0], *windows.out))
+        rows = window_rows(pad_spatial(x, windows.padding), windows, self.groups)
+        y = rows @ filter_matrices(weight, self.groups)  # (G, N * positions, F / G)
+        y = channels_from(y, (x.shape[0], *windows.out))
         if bias is not None:
             y += bias.reshape(-1, *[1] * len(windows.out))
         return y, (x, weight)
@@ -126,14 +134,14 @@ class Conv(Operator):
     ) -> tuple[Array | None, ...]:
         x, weight = saved
         windows = self._windows_of(x)
-        rows_dy = _grouped(dy, self.groups)  # (G, N * positions, F / G)
+        rows_dy = position_rows(dy, self.groups)  # (G, N * positions, F / G)
         dx = dweight = dbias = None
         if needs[0]:
-            dx = self._input_gradient(rows_dy, weight, x, windows)
+            dx = scatter_rows(rows_dy, weight, windows, x.shape[0])
         if needs[1]:
-            rows = _rows(pad_spatial(x, windows.padding), windows, self.groups)
+            rows = window_rows(pad_spatial(x, windows.padding), windows, self.groups)
             dfilters = rows.swapaxes(1, 2) @ rows_dy  # (G, kernel * C / G, F / G)
-            dweight = _weight_layout(dfilters, weight.shape)
+            dweight = filter_layout(dfilters, weight.shape)
         if needs[2]:
             dbias = dy.sum(axis=(0, *range(2, dy.ndim)))
         return dx, dweight, dbias
@@ -155,19 +163,8 @@ class Conv(Operator):
     def _windows_of(self, x: Array) -> Windows:
         return self.windows(Spec(x.shape, x.dtype.name))
 
-    def _input_gradient(self, rows_dy: Array, weight: Array, x: Array, windows: Windows) -> Array:
-        filters = _filters(weight, self.groups)  # (G, kernel * C / G, F / G)
-        width = weight.shape[1]
-        outputs = (x.shape[0], *windows.out)
 
-        def part(number: int) -> Array:
-            below = filters[:, number * width : (number + 1) * width]  # (G, C / G, F / G)
-            return _channels(rows_dy @ below.swapaxes(1, 2), outputs)
-
-        return windows.scatter(x, x.shape[:2], part)
-
-
-def _rows(padded: Array, windows: Windows, groups: int) -> Array:
+def window_rows(padded: Array, windows: Windows, groups: int) -> Array:
     """Windows of ``(N, C, *padded)`` as matrices ``(G, N * positions, kernel * C / G)``."""
     view = windows.view(padded)  # (N, C, *out, *kernel)
     spatial = len(windows.out)
@@ -183,7 +180,7 @@ def _rows(padded: Array, windows: Windows, groups: int) -> Array:
     return view.reshape(groups, positions, math.prod(windows.kernel) * (channels // groups))
 
 
-def _filters(weight: Array, groups: int) -> Array:
+def filter_matrices(weight: Array, groups: int) -> Array:
     """A weight ``(F, C / G, *kernel)`` as matrices ``(G, kernel * C / G, F / G)``."""
     filters, channels, *kernel = weight.shape
     split = weight.reshape(groups, filters // groups, channels, *kernel)
@@ -192,8 +189,8 @@ def _filters(weight: Array, groups: int) -> Array:
     return split.reshape(groups, math.prod(kernel) * channels, filters // groups)
 
 
-def _weight_layout(filters: Array, shape: tuple[int, ...]) -> Array:
-    """The inverse of :func:`_filters`: matrices back to ``(F, C / G, *kernel)``."""
+def filter_layout(filters: Array, shape: tuple[int, ...]) -> Array:
+    """The inverse of :func:`filter_matrices`: matrices back to ``(F, C / G, *kernel)``."""
     groups, _, per_group = filters.shape
     _, channels, *kernel = shape
     split = filters.reshape(groups, *kernel, channels, per_group)
@@ -202,7 +199,7 @@ def _weight_layout(filters: Array, shape: tuple[int, ...]) -> Array:
     return namespace(filters).ascontiguousarray(split).reshape(shape)
 
 
-def _grouped(dy: Array, groups: int) -> Array:
+def position_rows(dy: Array, groups: int) -> Array:
     """``(N, F, *out)`` as matrices ``(G, N * positions, F / G)``."""
     filters = dy.shape[1]
     last = dy.transpose(0, *range(2, dy.ndim), 1)  # (N, F, *out) -> (N, *out, F)
@@ -210,8 +207,21 @@ def _grouped(dy: Array, groups: int) -> Array:
     return split.transpose(1, 0, 2)
 
 
-def _channels(rows: Array, shape: tuple[int, ...]) -> Array:
-    """The inverse of :func:`_grouped`, with channels-last memory."""
+def channels_from(rows: Array, shape: tuple[int, ...]) -> Array:
+    """The inverse of :func:`position_rows`, with channels-last memory."""
     groups, _, per_group = rows.shape
     last = rows.transpose(1, 0, 2).reshape(*shape, groups * per_group)  # (N, *out, F)
     return last.transpose(0, last.ndim - 1, *range(1, last.ndim - 1))  # -> (N, F, *out)
+
+
+def scatter_rows(rows: Array, weight: Array, windows: Windows, examples: int) -> Array:
+    """The transpose of a convolution: ``(G, N * positions, F / G)`` back to ``(N, C, *size)``."""
+    groups, width = rows.shape[0], weight.shape[1]
+    filters = filter_matrices(weight, groups)  # (G, kernel * C / G, F / G)
+    outputs = (examples, *windows.out)
+
+    def part(number: int) -> Array:
+        below = filters[:, number * width : (number + 1) * width]  # (G, C / G, F / G)
+        return channels_from(rows @ below.swapaxes(1, 2), outputs)
+
+    return windows.scatter(rows, (examples, groups * width), part)

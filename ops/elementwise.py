@@ -1,26 +1,35 @@
-"""Arithmetic on two inputs that broadcast, and the identity."""
+"""Arithmetic on inputs that broadcast, choices between them, and the identity."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from ops.arrays import Array
-from ops.broadcasting import broadcast_shapes, unbroadcast
+from ops.arrays import Array, namespace
+from ops.broadcasting import broadcast_shapes, expect_equal_dtypes, unbroadcast
 from ops.operator import Operator, ShapeError, Spec, expect_floating, show
 
-__all__ = ["Add", "Divide", "Identity", "Multiply", "Subtract"]
+__all__ = [
+    "Add",
+    "Divide",
+    "Identity",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "Power",
+    "Subtract",
+    "Where",
+]
 
 
 @dataclass(frozen=True)
 class _Binary(Operator):
-    """What the four share: shapes that broadcast, and one dtype."""
+    """What operators on two numbers share: shapes that broadcast, and one dtype."""
 
     def infer(self, a: Spec, b: Spec) -> Spec:
         expect_floating("a", a)
         expect_floating("b", b)
-        if a.dtype != b.dtype:
-            raise ShapeError(f"expected equal dtypes, received {show(a)} and {show(b)}")
+        expect_equal_dtypes(a, b)
         return a.with_shape(broadcast_shapes(a.shape, b.shape))
 
 
@@ -147,6 +156,149 @@ class Divide(_Binary):
 
 
 @dataclass(frozen=True)
+class Power(_Binary):
+    """Power ``y = a^b``, element by element, of two inputs that broadcast.
+
+    ``dy/da = b * a^(b - 1)``, which is 0 for ``b = 0`` whatever a is, and ``dy/db = y * log(a)``,
+    which is 0 for ``a = 0`` and ``b >= 0``, as it is 0 next to it.  A negative a has a power
+    for a whole b only, else y is NaN; its gradient in b is always NaN.
+
+    Shapes:
+        - a, b: any that broadcast by NumPy's rule; an a of 0 with b below 0 gives what
+          IEEE 754 says
+        - y: the shape they broadcast to
+
+    Raises:
+        ShapeError: the dtypes differ or are not floating, or the shapes do not broadcast.
+
+    Source: ONNX ``Pow``.
+
+    >>> import numpy as np
+    >>> Power().forward(np.array([2.0, -3.0, 9.0]), np.array([3.0, 2.0, 0.5]))[0]
+    array([8., 9., 3.])
+    """
+
+    def forward(self, a: Array, b: Array) -> tuple[Array, tuple[Array, ...]]:
+        y = namespace(a).power(a, b)
+        return y, (a, b, y)
+
+    def backward(
+        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        a, b, y = saved
+        xp = namespace(a)
+        da = db = None
+        if needs[0]:
+            # for b = 0 any finite power serves, and a^-1 might be infinite
+            power = xp.power(a, xp.where(b == 0, 0.0, b - 1.0))
+            da = unbroadcast(dy * power * b, a.shape)
+        if needs[1]:
+            logarithm = xp.log(xp.where((a == 0) & (b >= 0), 1.0, a))
+            db = unbroadcast(dy * y * logarithm, b.shape)
+        return da, db
+
+
+@dataclass(frozen=True)
+class Maximum(_Binary):
+    """The larger of two inputs that broadcast, ``y = max(a, b)``; NaN where either is.
+
+    The gradient flows to the larger one, and to a where they tie.
+
+    Shapes:
+        - a, b: any that broadcast by NumPy's rule
+        - y: the shape they broadcast to
+
+    Raises:
+        ShapeError: the dtypes differ or are not floating, or the shapes do not broadcast.
+
+    Source: ONNX ``Max``, of two inputs.
+
+    >>> import numpy as np
+    >>> Maximum().forward(np.array([1.0, 5.0]), np.array([3.0, 2.0]))[0]
+    array([3., 5.])
+    """
+
+    def forward(self, a: Array, b: Array) -> tuple[Array, tuple[Array, ...]]:
+        return namespace(a).maximum(a, b), (a, b)
+
+    def backward(
+        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        a, b = saved
+        return _shared_out(a >= b, dy, a.shape, b.shape, needs)
+
+
+@dataclass(frozen=True)
+class Minimum(_Binary):
+    """The smaller of two inputs that broadcast, ``y = min(a, b)``; NaN where either is.
+
+    The gradient flows to the smaller one, and to a where they tie.
+
+    Shapes:
+        - a, b: any that broadcast by NumPy's rule
+        - y: the shape they broadcast to
+
+    Raises:
+        ShapeError: the dtypes differ or are not floating, or the shapes do not broadcast.
+
+    Source: ONNX ``Min``, of two inputs.
+
+    >>> import numpy as np
+    >>> Minimum().forward(np.array([1.0, 5.0]), np.array([3.0, 2.0]))[0]
+    array([1., 2.])
+    """
+
+    def forward(self, a: Array, b: Array) -> tuple[Array, tuple[Array, ...]]:
+        return namespace(a).minimum(a, b), (a, b)
+
+    def backward(
+        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        a, b = saved
+        return _shared_out(a <= b, dy, a.shape, b.shape, needs)
+
+
+@dataclass(frozen=True)
+class Where(Operator):
+    """``y = a`` where the condition holds, else ``b``; three inputs that broadcast.
+
+    An entry that is not taken gets a gradient of 0, even if it is NaN or infinite.
+
+    Shapes:
+        - condition: bool; a, b: of one dtype, any; their shapes broadcast by NumPy's rule
+        - y: the shape they broadcast to, with the dtype of a and b
+
+    Raises:
+        ShapeError: the condition is not boolean, the dtypes of a and b differ, or the shapes
+            do not broadcast.
+
+    Source: ONNX ``Where``.
+
+    >>> import numpy as np
+    >>> Where().forward(np.array([True, False]), np.array([1.0, 2.0]), np.array(0.0))[0]
+    array([1., 0.])
+    """
+
+    def infer(self, condition: Spec, a: Spec, b: Spec) -> Spec:
+        if condition.dtype != "bool":
+            raise ShapeError(f"expected a condition of dtype bool, received {show(condition)}")
+        expect_equal_dtypes(a, b)
+        return a.with_shape(broadcast_shapes(condition.shape, a.shape, b.shape))
+
+    def forward(self, condition: Array, a: Array, b: Array) -> tuple[Array, tuple[Any, ...]]:
+        return namespace(condition).where(condition, a, b), (condition, a.shape, b.shape)
+
+    def backward(
+        self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        condition, shape_a, shape_b = saved
+        return None, *_shared_out(condition, dy, shape_a, shape_b, needs[1:])
+
+    def flops(self, *specs: Spec) -> int:
+        return 0
+
+
+@dataclass(frozen=True)
 class Identity(Operator):
     """The input itself, ``y = x``: what stands in for an operator that inference drops.
 
@@ -178,3 +330,17 @@ class Identity(Operator):
 def _summed(dy: Array, shape: tuple[int, ...]) -> Array:
     """A gradient over ``shape`` that shares no memory with ``dy``."""
     return dy.copy() if dy.shape == shape else unbroadcast(dy, shape)
+
+
+def _shared_out(
+    to_a: Array,
+    dy: Array,
+    shape_a: tuple[int, ...],
+    shape_b: tuple[int, ...],
+    needs: tuple[bool, ...],
+) -> tuple[Array | None, Array | None]:
+    """Each entry of ``dy`` to one of two inputs: to the first where ``to_a`` holds."""
+    where = namespace(to_a).where
+    da = unbroadcast(where(to_a, dy, 0), shape_a) if needs[0] else None
+    db = unbroadcast(where(to_a, 0, dy), shape_b) if needs[1] else None
+    return da, db

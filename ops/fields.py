@@ -15,6 +15,7 @@ import numpy as np
 
 __all__ = [
     "BELOW_ONE",
+    "FINITE",
     "NOT_NEGATIVE",
     "POSITIVE",
     "SHARE",
@@ -39,6 +40,7 @@ class Range(NamedTuple):
     holds: Callable[[float], bool]
 
 
+FINITE = Range("a finite number", math.isfinite)
 POSITIVE = Range("a finite number above 0", lambda value: 0 < value < math.inf)
 NOT_NEGATIVE = Range("a finite number of at least 0", lambda value: 0 <= value < math.inf)
 BELOW_ONE = Range("a number of at least 0 and below 1", lambda value: 0 <= value < 1)

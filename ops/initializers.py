@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Constant", "Initializer", "Kaiming", "Normal", "RandomKey", "Xavier"]
+__all__ = ["Constant", "Initializer", "Kaiming", "Normal", "RandomKey", "Uniform", "Xavier"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,21 @@ class Normal(Initializer):
 
     def sample(self, shape: tuple[int, ...], dtype: str, rng: np.random.Generator) -> np.ndarray:
         return rng.normal(0.0, self.std, shape).astype(dtype)
+
+
+@dataclass(frozen=True)
+class Uniform(Initializer):
+    """Independent uniform entries in ``±bound``.
+
+    >>> w = Uniform(0.1).sample((2, 3), "float32", np.random.default_rng(0))
+    >>> bool(abs(w).max() <= 0.1)
+    True
+    """
+
+    bound: float = 1e-2
+
+    def sample(self, shape: tuple[int, ...], dtype: str, rng: np.random.Generator) -> np.ndarray:
+        return rng.uniform(-self.bound, self.bound, shape).astype(dtype)
 
 
 @dataclass(frozen=True)

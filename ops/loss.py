@@ -1,16 +1,18 @@
-"""Losses: a prediction and its labels in, one scalar out.
+"""Losses of values: a prediction and its labels in, how far apart they are out.
 
-A label outside the classes, which only a label computed within a graph can be, gives a loss
-and gradients of NaN: no class is hit, and nothing is read out of bounds.
+``reduction`` says what becomes of the loss of each entry: ``"mean"`` and ``"sum"`` make one
+number of them, ``"none"`` keeps them.  Means and sums of finite entries are finite: they are
+at most the largest finite number of the dtype.  Losses on classes are in
+:mod:`ops.cross_entropy`.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ops.arrays import Array, namespace
-from ops.fields import NOT_NEGATIVE, freeze_numbers
+from ops.fields import NOT_NEGATIVE, POSITIVE, expect_choice, freeze_flags, freeze_numbers
 from ops.operator import (
     Interval,
     Operator,
@@ -19,144 +21,81 @@ from ops.operator import (
     expect_floating,
     expect_rank,
     expect_spec,
-    known,
     show,
-    show_shape,
 )
-from ops.softmax import below_maximum
 
-__all__ = ["Hinge", "L2Penalty", "MeanSquaredError", "SoftmaxCrossEntropy"]
+__all__ = [
+    "REDUCTIONS",
+    "ElementwiseLoss",
+    "Huber",
+    "KLDivergence",
+    "L1Loss",
+    "L2Penalty",
+    "MeanSquaredError",
+    "expect_entries",
+    "reduced",
+    "shared",
+]
 
-
-@dataclass(frozen=True)
-class SoftmaxCrossEntropy(Operator):
-    """Mean negative logarithm of the probability that the softmax gives to each label.
-
-    ``y = mean(log(sum_j exp(x_j)) - x_label)``, with ``dx = (softmax(x) - one_hot) / count``.
-
-    The loss of one label is at most the largest finite number of the dtype.
-
-    Shapes:
-        - x: ``(N, classes, *positions)``, labels: ``(N, *positions)``, of an integer dtype
-        - y: ``()``, the mean over all labels
-
-    Raises:
-        ShapeError: the labels are not integers or do not fit the logits, or there are none.
-
-    Source: Bridle, "Training Stochastic Model Recognition Algorithms as Networks", 1990.
-
-    >>> import numpy as np
-    >>> loss, _ = SoftmaxCrossEntropy().forward(np.zeros((2, 10)), np.array([3, 7]))
-    >>> round(loss.item(), 4)
-    2.3026
-    """
-
-    def infer(self, x: Spec, labels: Spec) -> Spec:
-        _expect_labels(x, labels)
-        return x.with_shape(())
-
-    def domains(self, x: Spec, labels: Spec) -> dict[str, Interval]:
-        return {"labels": Interval(0, *known(x.shape[1]))}
-
-    def forward(self, x: Array, labels: Array) -> tuple[Array, tuple[Array, ...]]:
-        xp = namespace(x)
-        hit = _hits(x, labels)  # (N, classes, *positions)
-        shifted = below_maximum(x, 1)
-        probabilities = xp.exp(shifted)
-        total = probabilities.sum(axis=1, keepdims=True)
-        # one NaN here spoils the loss and the gradient of a label that hits no class
-        total = xp.where(hit.any(axis=1, keepdims=True), total, math.nan)
-        picked = xp.where(hit, shifted, 0.0).sum(axis=1, keepdims=True)
-        probabilities /= total
-        return _mean(xp.log(total) - picked), (probabilities, labels)
-
-    def backward(
-        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
-    ) -> tuple[Array | None, ...]:
-        probabilities, labels = saved
-        if not needs[0]:
-            return None, None
-        return (probabilities - _hits(probabilities, labels)) * (dy / labels.size), None
-
-    def flops(self, x: Spec, labels: Spec) -> int:
-        return 5 * x.elements
+#: What may become of the losses of the entries.
+REDUCTIONS = ("mean", "sum", "none")
 
 
-@dataclass(frozen=True)
-class Hinge(Operator):
-    """Multiclass hinge loss: how far each wrong class comes within the margin of the label's.
+class ElementwiseLoss(Operator):
+    """What losses of two equal arrays share: the field ``reduction``, and the shapes."""
 
-    ``y = mean over N of sum_{j != label} max(0, x_j - x_label + margin)``; the gradient of a
-    class exactly at the margin is 0.
-
-    Shapes:
-        - x: ``(N, classes)``, labels: ``(N,)``, of an integer dtype
-        - y: ``()``, the mean over the examples
-
-    Args:
-        margin: the wanted distance in score, at least 0; default 1.
-
-    Raises:
-        TypeError, ValueError: the margin is no finite number of at least 0.
-        ShapeError: the labels are not integers or do not fit the scores, or there are none.
-
-    Source: Weston, Watkins, "Support Vector Machines for Multi-Class Pattern Recognition", 1999.
-
-    >>> import numpy as np
-    >>> loss, _ = Hinge().forward(np.array([[2.0, 1.5, -4.0]]), np.array([0]))
-    >>> loss.item()
-    0.5
-    """
-
-    margin: float = 1.0
+    reduction: str
 
     def __post_init__(self) -> None:
-        freeze_numbers(self, NOT_NEGATIVE, "margin")
+        expect_choice(self, "reduction", REDUCTIONS)
 
     def infer(self, x: Spec, labels: Spec) -> Spec:
-        expect_rank("an input", x, 2, 2)
-        _expect_labels(x, labels)
-        return x.with_shape(())
+        expect_floating("an input", x)
+        expect_spec("labels", labels, x.shape, x.dtype)
+        expect_entries(labels, self.reduction)
+        return x if self.reduction == "none" else x.with_shape(())
 
     def domains(self, x: Spec, labels: Spec) -> dict[str, Interval]:
-        return {"labels": Interval(0, *known(x.shape[1]))}
+        return {"labels": Interval()}
+
+
+class _OfDifference(ElementwiseLoss):
+    """What losses of ``x - labels`` share: the gradients are a slope and its opposite."""
+
+    steepness: ClassVar[float] = 1.0
+
+    def _curve(self, difference: Array) -> tuple[Array, Array]:
+        """The loss of each difference, and its slope there over ``steepness``."""
+        raise NotImplementedError
 
     def forward(self, x: Array, labels: Array) -> tuple[Array, tuple[Array, ...]]:
-        xp = namespace(x)
-        hit = _hits(x, labels)  # (N, classes)
-        own = xp.where(hit, x, 0.0).sum(axis=1, keepdims=True)
-        own = xp.where(hit.any(axis=1, keepdims=True), own, math.nan)
-        excess = xp.where(hit, 0.0, xp.maximum(x - own + self.margin, 0))
-        return _mean(excess.sum(axis=1)), (excess > 0, labels)
+        values, slope = self._curve(x - labels)
+        return reduced(values, self.reduction), (slope,)
 
     def backward(
         self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
     ) -> tuple[Array | None, ...]:
-        within, labels = saved
-        if not needs[0]:
-            return None, None
-        xp = namespace(within)
-        hit = _hits(within, labels)
-        share = xp.where(hit.any(axis=1, keepdims=True), dy / labels.size, math.nan)
-        # each class within the margin pushes itself down and the label's class up
-        return share * within - share * hit * within.sum(
-            axis=1, keepdims=True, dtype=dy.dtype
-        ), None
-
-    def flops(self, x: Spec, labels: Spec) -> int:
-        return 4 * x.elements
+        (slope,) = saved
+        scale = shared(dy, self.reduction, slope) * self.steepness
+        dx = slope * scale if needs[0] else None
+        dlabels = slope * -scale if needs[1] else None
+        return dx, dlabels
 
 
 @dataclass(frozen=True)
-class MeanSquaredError(Operator):
-    """Mean of the squared differences, ``y = mean((x - labels)^2)``, over all entries.
+class MeanSquaredError(_OfDifference):
+    """Squared differences ``(x - labels)^2``, their mean over all entries by default.
 
     Shapes:
         - x, labels: any, equal, of one floating dtype
-        - y: ``()``
+        - y: ``()``, or that of x for the reduction ``"none"``
+
+    Args:
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``; default ``"mean"``.
 
     Raises:
-        ShapeError: shapes or dtypes differ, or there is no entry.
+        ValueError: the reduction is none of these.
+        ShapeError: shapes or dtypes differ, or there is no entry to take the mean of.
 
     Source: Gauss, "Theoria combinationis observationum erroribus minimis obnoxiae", 1823.
 
@@ -165,30 +104,163 @@ class MeanSquaredError(Operator):
     2.0
     """
 
+    reduction: str = "mean"
+
+    steepness: ClassVar[float] = 2.0
+
+    def _curve(self, difference: Array) -> tuple[Array, Array]:
+        return difference * difference, difference
+
+    def flops(self, x: Spec, labels: Spec) -> int:
+        return 3 * x.elements
+
+
+@dataclass(frozen=True)
+class L1Loss(_OfDifference):
+    """Absolute differences ``|x - labels|``, their mean by default; the gradient at 0 is 0.
+
+    Shapes:
+        - x, labels: any, equal, of one floating dtype
+        - y: ``()``, or that of x for the reduction ``"none"``
+
+    Args:
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``; default ``"mean"``.
+
+    Raises:
+        ValueError: the reduction is none of these.
+        ShapeError: shapes or dtypes differ, or there is no entry to take the mean of.
+
+    Source: Laplace, "Mémoire sur la probabilité des causes par les évènements", 1774.
+
+    >>> import numpy as np
+    >>> L1Loss().forward(np.array([1.0, 2.0]), np.array([1.0, 4.0]))[0].item()
+    1.0
+    """
+
+    reduction: str = "mean"
+
+    def _curve(self, difference: Array) -> tuple[Array, Array]:
+        xp = namespace(difference)
+        return xp.abs(difference), xp.sign(difference)
+
+    def flops(self, x: Spec, labels: Spec) -> int:
+        return 3 * x.elements
+
+
+@dataclass(frozen=True)
+class Huber(_OfDifference):
+    """Half the square of small differences, a straight line for those beyond ``delta``.
+
+    With ``d = x - labels``, an entry costs ``d^2 / 2`` where ``|d| <= delta``, else
+    ``delta * (|d| - delta / 2)``; ``dx`` is d, kept within ``-delta..delta``.
+
+    Shapes:
+        - x, labels: any, equal, of one floating dtype
+        - y: ``()``, or that of x for the reduction ``"none"``
+
+    Args:
+        delta: the difference from which the loss is straight, above 0; default 1.
+        reduction: ``"mean"``, ``"sum"`` or ``"none"``; default ``"mean"``.
+
+    Raises:
+        TypeError, ValueError: delta is no finite positive number, or the reduction unknown.
+        ShapeError: shapes or dtypes differ, or there is no entry to take the mean of.
+
+    Source: Huber, "Robust Estimation of a Location Parameter", 1964.
+
+    >>> import numpy as np
+    >>> Huber(reduction="none").forward(np.array([0.5, -3.0]), np.zeros(2))[0].tolist()
+    [0.125, 2.5]
+    """
+
+    delta: float = 1.0
+    reduction: str = "mean"
+
+    def __post_init__(self) -> None:
+        freeze_numbers(self, POSITIVE, "delta")
+        super().__post_init__()
+
+    def _curve(self, difference: Array) -> tuple[Array, Array]:
+        slope = namespace(difference).clip(difference, -self.delta, self.delta)
+        return slope * (difference - 0.5 * slope), slope
+
+    def flops(self, x: Spec, labels: Spec) -> int:
+        return 6 * x.elements
+
+
+@dataclass(frozen=True)
+class KLDivergence(ElementwiseLoss):
+    """Kullback-Leibler divergence ``labels * (log(labels) - x)`` of log-probabilities x.
+
+    As in PyTorch, x is logarithmic already, such as the output of LogSoftmax, and the mean is
+    one over all entries: ``"batchmean"`` gives the mean divergence of an example.  A label of
+    0 costs nothing, and its gradient, which is infinite, is given as 0; a negative label
+    gives NaN.
+
+    Shapes:
+        - x, labels: any, equal, of one floating dtype; the first axis is the batch
+        - y: ``()``, or that of x for the reduction ``"none"``
+
+    Args:
+        reduction: ``"mean"``, ``"sum"``, ``"none"`` or ``"batchmean"``, the sum over the
+            number of examples; default ``"mean"``.
+        log_target: whether the labels are log-probabilities as well; default False.
+
+    Raises:
+        TypeError, ValueError: ``log_target`` is no flag, or the reduction unknown.
+        ShapeError: shapes or dtypes differ, or there is no entry to take the mean of.
+
+    Source: Kullback, Leibler, "On Information and Sufficiency", 1951.
+
+    >>> import numpy as np
+    >>> loss, _ = KLDivergence("sum").forward(np.log([0.25, 0.75]), np.array([1.0, 0.0]))
+    >>> round(loss.item(), 4)
+    1.3863
+    """
+
+    reduction: str = "mean"
+    log_target: bool = False
+
+    def __post_init__(self) -> None:
+        expect_choice(self, "reduction", (*REDUCTIONS, "batchmean"))
+        freeze_flags(self, "log_target")
+
     def infer(self, x: Spec, labels: Spec) -> Spec:
-        expect_floating("an input", x)
-        expect_spec("labels", labels, x.shape, x.dtype)
-        _expect_entries(labels)
-        return x.with_shape(())
+        if self.reduction == "batchmean":
+            expect_rank("an input", x, 1)
+        return super().infer(x, labels)
 
     def domains(self, x: Spec, labels: Spec) -> dict[str, Interval]:
-        return {"labels": Interval()}
+        return {"labels": Interval() if self.log_target else Interval(low=0.0)}
 
     def forward(self, x: Array, labels: Array) -> tuple[Array, tuple[Array, ...]]:
-        difference = x - labels
-        return _mean(difference * difference), (difference,)
+        target, excess = self._parts(x, labels)
+        return reduced(target * excess, self.reduction, signed=True), (x, labels)
 
     def backward(
         self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
     ) -> tuple[Array | None, ...]:
-        (difference,) = saved
-        scale = dy * (2.0 / difference.size)
-        dx = difference * scale if needs[0] else None
-        dlabels = difference * -scale if needs[1] else None
-        return dx, dlabels
+        x, labels = saved
+        share = shared(dy, self.reduction, x)
+        target, excess = self._parts(x, labels)
+        dlabels = None
+        if needs[1]:
+            slope = excess + 1.0
+            if self.log_target:
+                dlabels = target * slope * share
+            else:
+                dlabels = namespace(x).where(labels == 0, 0.0, slope) * share
+        return target * -share if needs[0] else None, dlabels
 
     def flops(self, x: Spec, labels: Spec) -> int:
-        return 3 * x.elements
+        return 4 * x.elements
+
+    def _parts(self, x: Array, labels: Array) -> tuple[Array, Array]:
+        """The probabilities of the labels, and how far their logarithms are above x."""
+        xp = namespace(x)
+        if self.log_target:
+            return xp.exp(labels), labels - x
+        return labels, xp.log(xp.where(labels == 0, 1.0, labels)) - x
 
 
 @dataclass(frozen=True)
@@ -250,36 +322,57 @@ class L2Penalty(Operator):
         return sum(2 * weight.elements for weight in weights)
 
 
-def _expect_labels(x: Spec, labels: Spec) -> None:
-    """Refuse labels that are no classes of ``(N, classes, *positions)``."""
-    expect_floating("an input", x)
-    expect_rank("an input", x, 2)
-    if not isinstance(x.shape[1], int) or x.shape[1] == 0:
-        raise ShapeError(f"expected a known number of classes, at least one, received {show(x)}")
-    if not labels.dtype.startswith(("int", "uint")):
-        raise ShapeError(f"expected integer labels, received {labels.dtype}")
-    wanted = (x.shape[0], *x.shape[2:])
-    if labels.shape != wanted:
-        raise ShapeError(
-            f"expected labels {show_shape(wanted)} for {show(x)}, received {show(labels)}"
-        )
-    _expect_entries(labels)
+def expect_entries(labels: Spec, reduction: str) -> None:
+    """Refuse to take a mean over nothing.
 
-
-def _expect_entries(labels: Spec) -> None:
-    if labels.size == 0:
+    Raises:
+        ShapeError: the reduction is a mean, and there is no label, or no example.
+    """
+    counted = {"mean": labels.size, "batchmean": labels.shape[0] if labels.rank else 1}
+    if counted.get(reduction) == 0:
         raise ShapeError(f"expected at least one label to take a mean, received {show(labels)}")
 
 
-def _hits(x: Array, labels: Array) -> Array:
-    """Where each class of ``(N, classes, *positions)`` is the label's."""
-    classes = namespace(x).arange(x.shape[1]).reshape(-1, *[1] * (x.ndim - 2))
-    return classes == labels[:, None]
+def reduced(values: Array, reduction: str, *, signed: bool = False) -> Array:
+    """The losses of the entries, or their mean or sum as an array of shape ``()``.
 
+    Args:
+        values: the loss of each entry.
+        reduction: what becomes of them.
+        signed: whether any may be negative.
 
-def _mean(values: Array) -> Array:
-    """The mean of all entries, none negative, as an array of shape ``()``."""
+    >>> import numpy as np
+    >>> reduced(np.array([1.0, 2.0, 6.0]), "mean")
+    array(3.)
+    """
+    if reduction == "none":
+        return values
+    xp = namespace(values)
     flat = values.reshape(-1)
+    if not flat.size:
+        return flat.sum(keepdims=True).reshape(())
+    highest = float(xp.finfo(values.dtype).max)
     # a sum of large entries would overflow, one of fractions of the largest does not
-    largest = namespace(values).maximum(flat.max(), 1.0)
-    return ((flat / largest).mean(keepdims=True) * largest).reshape(())
+    largest = xp.minimum(xp.maximum((xp.abs(flat) if signed else flat).max(), 1.0), highest)
+    fractions = flat / largest
+    if reduction == "mean":
+        return (fractions.mean(keepdims=True) * largest).reshape(())
+    total = fractions.sum(keepdims=True) / (values.shape[0] if reduction == "batchmean" else 1)
+    # one step below, so that the product cannot round past the highest number
+    bound = highest * (1.0 - float(xp.finfo(values.dtype).eps)) / largest
+    total = xp.where(xp.isinf(total), total, xp.clip(total, -bound, bound))
+    return (total * largest).reshape(())
+
+
+def shared(dy: Array, reduction: str, values: Array) -> Array:
+    """What arrives at the loss of each entry, where ``dy`` arrives at the reduced ones.
+
+    >>> import numpy as np
+    >>> shared(np.array(6.0), "mean", np.zeros((3, 4))).item()
+    0.5
+    """
+    if reduction == "mean":
+        return dy / values.size
+    if reduction == "batchmean":
+        return dy / values.shape[0]
+    return dy

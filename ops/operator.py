@@ -244,6 +244,8 @@ class Operator:
         for method in ("infer", "forward", "backward"):
             if getattr(cls, method) is getattr(Operator, method):
                 raise TypeError(f"{cls.__name__} must define the method {method!r}")
+        for method, fewest in (("forward", None), ("backward", 3)):
+            _expect_arguments(cls, method, fewest)
         if "__dataclass_fields__" not in cls.__dict__ or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
             raise TypeError(f"{cls.__name__} must be decorated with @dataclass(frozen=True)")
         arguments = list(inspect.signature(cls.infer).parameters.values())[1:]
@@ -279,6 +281,29 @@ class Operator:
             f"{type(self).__name__} is applied to graph values such as graphnet.Input(...), "
             f"received {received}"
         )
+
+
+def expect_configuration(operator: Operator) -> None:
+    """Refuse an operator whose fields hold more than configuration.
+
+    Raises:
+        TypeError: a field holds an array or something that cannot be hashed, such as a list.
+    """
+    for f in dataclasses.fields(operator):  # type: ignore[arg-type]
+        value = getattr(operator, f.name)
+        name = type(operator).__name__
+        if hasattr(value, "__array__") or hasattr(value, "__array_namespace__"):
+            raise TypeError(
+                f"{name}: field {f.name!r} holds an array, and fields are configuration: take the "
+                f"array as an input of infer and forward, or declare it in parameters()"
+            )
+        try:
+            hash(value)
+        except TypeError:
+            raise TypeError(
+                f"{name}: field {f.name!r} holds a {type(value).__name__}, which cannot be hashed: "
+                f"make it a tuple, in __post_init__ if callers may give a list"
+            ) from None
 
 
 def describe(operator: Operator) -> str:
@@ -379,6 +404,23 @@ def show(spec: Spec) -> str:
 def show_shape(shape: tuple[Size, ...]) -> str:
     """A shape as errors and tables print it: ``(N, 3, 32, 32)``."""
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def _expect_arguments(cls: type[Operator], method: str, count: int | None) -> None:
+    """Refuse a ``forward`` or ``backward`` that cannot take what it will be called with."""
+    infer, found = (
+        list(inspect.signature(getattr(cls, name)).parameters.values())[1:]
+        for name in ("infer", method)
+    )
+    if any(argument.kind is argument.VAR_POSITIONAL for argument in found):
+        return
+    if len(found) != (count or len(infer)):
+        names = [argument.name for argument in infer]
+        wanted = "(saved, dy, needs)" if count else f"of infer, ({', '.join(names)})"
+        raise TypeError(
+            f"{cls.__name__}.{method} must take the arguments {wanted}, "
+            f"received ({', '.join(argument.name for argument in found)})"
+        )
 
 
 def _learned_from(cls: type[Operator]) -> tuple[str, ...]:

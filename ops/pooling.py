@@ -1,8 +1,8 @@
 """Pooling over any number of spatial axes: windows in, one value each out.
 
-Both kinds of pooling walk over the kernel positions.  At each position a strided slice of
+All kinds of pooling walk over the kernel positions.  At each position a strided slice of
 the padded input holds, for every output position at once, the entry its window has there:
-a maximum keeps the largest of these slices, an average their mean.
+a maximum keeps the largest of these slices, an average their mean, a norm their magnitude.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops.arrays import Array, namespace
-from ops.fields import freeze_flags
+from ops.fields import Range, freeze_flags, freeze_numbers
 from ops.operator import Operator, ShapeError, Spec, expect_floating, expect_rank, show
 from ops.windows import Padding, PerAxis, Windows, freeze_windows, pad_spatial
 
-__all__ = ["AvgPool", "GlobalAvgPool", "GlobalMaxPool", "MaxPool"]
+__all__ = ["AvgPool", "GlobalAvgPool", "GlobalLpPool", "GlobalMaxPool", "LpPool", "MaxPool"]
+
+_EXPONENT = Range("a finite number of at least 1", lambda value: 1 <= value < math.inf)
 
 
 @dataclass(frozen=True)
 class _Pool(Operator):
-    """What maximum and average share: the fields, the windows and the shapes."""
+    """What maximum, average and norm share: the fields, the windows and the shapes."""
 
     kernel_size: PerAxis
     stride: PerAxis | None = None
@@ -60,6 +62,9 @@ class _Pool(Operator):
 class MaxPool(_Pool):
     """The largest entry of each window; a tie's gradient goes to the first in raster order.
 
+    NaN counts as the largest.  Padding never takes a gradient: where every entry is -inf, the
+    first one that is no padding takes it.
+
     Shapes:
         - x: ``(N, C, *spatial)``
         - y: ``(N, C, *out)`` with
@@ -88,16 +93,21 @@ class MaxPool(_Pool):
         padded = pad_spatial(x, windows.padding, -math.inf)
         y = padded[slices[0]].copy(order="K")
         # the winning kernel position of each window, in as few bytes as the kernel allows
-        winner = xp.zeros_like(y, dtype="uint8" if len(slices) <= 256 else "int32")
+        winner = xp.empty_like(y, dtype="uint8" if len(slices) <= 256 else "int32")
+        winner[...] = windows.first_inside(x, winner.dtype.name)
         for number, here in enumerate(slices[1:], start=1):
-            later = (padded[here] > y) * winner.dtype.type(number)
+            highest = xp.maximum(y, padded[here])
+            # a NaN differs from everything, itself too: the first one wins, and for good
+            later = ((highest != y) & (y == y)) * winner.dtype.type(number)
             xp.maximum(winner, later, out=winner)
-            xp.maximum(y, padded[here], out=y)
+            y = highest
         return y, (winner, x.shape)
 
     def backward(
         self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
     ) -> tuple[Array | None, ...]:
+        if not needs[0]:
+            return (None,)
         winner, shape = saved
         windows = self.windows(Spec(shape, dy.dtype.name))
         return (windows.scatter(dy, shape[:2], lambda number: dy * (winner == number)),)
@@ -148,6 +158,8 @@ class AvgPool(_Pool):
     def backward(
         self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
     ) -> tuple[Array | None, ...]:
+        if not needs[0]:
+            return (None,)
         (shape,) = saved
         windows = self.windows(Spec(shape, dy.dtype.name))
         every = (slice(None), slice(None))
@@ -161,6 +173,73 @@ class AvgPool(_Pool):
         ones = namespace(like).ones((1, 1, *windows.size), dtype=like.dtype)
         padded = pad_spatial(ones, windows.padding)
         return sum(padded[here] for here in slices)
+
+
+@dataclass(frozen=True)
+class LpPool(_Pool):
+    """The p-norm of each window: ``y = (sum |x|^p)^(1/p)``.
+
+    Its gradient is ``sign(x) (|x| / y)^(p - 1)``, and 0 where a window holds zeros alone.
+
+    Shapes:
+        - x: ``(N, C, *spatial)``
+        - y: ``(N, C, *out)``, ``out`` as in :class:`ops.MaxPool`
+
+    Args:
+        kernel_size: the size of the window; one integer, or one per spatial axis.
+        stride: the distance between windows; the kernel size when None.
+        padding: zeros around the input, as in :class:`ops.Conv`.
+        dilation: the distance between the entries of a window.
+        p: the exponent, at least 1; default 2.
+
+    Raises:
+        TypeError, ValueError: a field is no number or out of range.
+        ShapeError: the kernel does not fit, or some window would meet padding alone.
+
+    Source: Gulcehre, Cho, Pascanu, Bengio, "Learned-Norm Pooling for Deep Feedforward and
+    Recurrent Neural Networks", 2014; ONNX ``LpPool``.
+
+    >>> import numpy as np
+    >>> LpPool(2).forward(np.array([[[3.0, -4.0]]]))[0].item()
+    5.0
+    """
+
+    p: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        freeze_numbers(self, _EXPONENT, "p")
+
+    def forward(self, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        xp = namespace(x)
+        windows, slices = self._slices(x)
+        magnitude = xp.abs(pad_spatial(x, windows.padding))
+        largest = magnitude[slices[0]].copy(order="K")
+        for here in slices[1:]:
+            xp.maximum(largest, magnitude[here], out=largest)
+        scale = _norm_scale(largest)
+        total = xp.zeros_like(scale)
+        for here in slices:
+            total += (magnitude[here] / scale) ** self.p
+        y = scale * total ** (1 / self.p)
+        return y, (x, y)
+
+    def backward(
+        self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        if not needs[0]:
+            return (None,)
+        x, y = saved
+        windows, slices = self._slices(x)
+        padded = pad_spatial(x, windows.padding)
+
+        def part(number: int) -> Array:
+            return dy * _norm_slope(padded[slices[number]], y, self.p)
+
+        return (windows.scatter(dy, x.shape[:2], part),)
+
+    def flops(self, x: Spec) -> int:
+        return 3 * super().flops(x)  # a quotient, a power and a sum for each entry
 
 
 @dataclass(frozen=True)
@@ -190,6 +269,8 @@ class GlobalAvgPool(Operator):
     def backward(
         self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
     ) -> tuple[Array | None, ...]:
+        if not needs[0]:
+            return (None,)
         (shape,) = saved
         xp = namespace(dy)
         return (xp.broadcast_to(dy / math.prod(shape[2:]), shape).copy(),)
@@ -228,6 +309,8 @@ class GlobalMaxPool(Operator):
     def backward(
         self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
     ) -> tuple[Array | None, ...]:
+        if not needs[0]:
+            return (None,)
         first, shape = saved
         positions = namespace(dy).arange(math.prod(shape[2:]))
         dx = (first == positions) * dy.reshape(*shape[:2], 1)  # (N, C, positions)
@@ -235,6 +318,69 @@ class GlobalMaxPool(Operator):
 
     def flops(self, x: Spec) -> int:
         return x.elements
+
+
+@dataclass(frozen=True)
+class GlobalLpPool(Operator):
+    """The p-norm over all spatial positions: ``y = (sum |x|^p)^(1/p)``.
+
+    Its gradient is ``sign(x) (|x| / y)^(p - 1)``, and 0 where all entries are 0.
+
+    Shapes:
+        - x: ``(N, C, *spatial)``
+        - y: ``(N, C, 1, ...)``
+
+    Args:
+        p: the exponent, at least 1; default 2.
+
+    Raises:
+        TypeError, ValueError: the exponent is no number or out of range.
+        ShapeError: there is no spatial axis, or one of size 0.
+
+    Source: ONNX ``GlobalLpPool``.
+
+    >>> import numpy as np
+    >>> GlobalLpPool().forward(np.array([[[3.0, -4.0]]]))[0].item()
+    5.0
+    """
+
+    p: float = 2.0
+
+    def __post_init__(self) -> None:
+        freeze_numbers(self, _EXPONENT, "p")
+
+    def infer(self, x: Spec) -> Spec:
+        return _infer_global(x)
+
+    def forward(self, x: Array) -> tuple[Array, tuple[Any, ...]]:
+        spatial = tuple(range(2, x.ndim))
+        magnitude = namespace(x).abs(x)
+        scale = _norm_scale(magnitude.max(axis=spatial, keepdims=True))
+        total = ((magnitude / scale) ** self.p).sum(axis=spatial, keepdims=True)
+        y = scale * total ** (1 / self.p)
+        return y, (x, y)
+
+    def backward(
+        self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        x, y = saved
+        return (dy * _norm_slope(x, y, self.p) if needs[0] else None,)
+
+    def flops(self, x: Spec) -> int:
+        return 3 * x.elements  # a quotient, a power and a sum for each entry
+
+
+def _norm_scale(largest: Array) -> Array:
+    """What magnitudes are divided by, so that no power of them overflows or vanishes."""
+    xp = namespace(largest)
+    return xp.where((largest > 0) & (largest < math.inf), largest, 1)
+
+
+def _norm_slope(x: Array, y: Array, p: float) -> Array:
+    """The derivative by ``x`` of the p-norm ``y``, of which ``|x|`` is never more; 0 where y is."""
+    xp = namespace(x)
+    ratio = x / xp.where(y == 0, 1, y)
+    return xp.sign(x) * xp.abs(ratio) ** (p - 1)
 
 
 def _infer_global(x: Spec) -> Spec:

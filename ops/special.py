@@ -1,6 +1,7 @@
-"""The error function, which NumPy lacks, from functions that every array library has.
+"""Functions that NumPy lacks, from those that every array library has: logistic and error function.
 
-Four rational approximations cover the axis, each accurate to below 2^-57 of its value:
+For the error function, four rational approximations cover the axis, each accurate to below
+2^-57 of its value:
 
     |x| < 0.84375      erf(x) = x + x * P(x^2) / Q(x^2)
     |x| < 1.25         erf(x) = c + P(|x| - 1) / Q(|x| - 1)           for x > 0
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from ops.arrays import Array, namespace
 
-__all__ = ["erf", "erfc"]
+__all__ = ["erf", "erfc", "sigmoid"]
 
 # Numerator and denominator of each range, constant term first.
 _CENTRE = (
@@ -99,6 +100,19 @@ _FAR_TAIL = (
         -2.24409524465858183362e01,
     ),
 )
+
+
+def sigmoid(x: Array) -> Array:
+    """The logistic function ``1 / (1 + exp(-x))``, by element.
+
+    >>> import numpy as np
+    >>> sigmoid(np.array([-1e3, 0.0, 1e3])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    xp = namespace(x)
+    # exp(x) / (1 + exp(x)) below 0: an exponential of nothing positive cannot overflow, and
+    # two of them are quicker than a choice between the signs
+    return xp.exp(xp.minimum(x, 0.0)) / (1.0 + xp.exp(-xp.abs(x)))
 
 
 def erf(x: Array) -> Array:

@@ -15,21 +15,24 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ops.arrays import Array, namespace
 from ops.fields import freeze_sizes, is_integer
 from ops.operator import Operator, ShapeError, Spec, known, show
 
-__all__ = ["Padding", "PerAxis", "Windows", "freeze_windows", "pad_spatial"]
+__all__ = ["Padding", "PerAxis", "Windows", "freeze_windows", "pad_spatial", "per_axis"]
 
 #: One integer for all spatial axes, or one for each.
 PerAxis = int | tuple[int, ...]
 
 #: One integer, one per axis, one (begin, end) pair per axis, or a rule.
 Padding = int | tuple[int, ...] | tuple[tuple[int, int], ...] | Literal["same", "valid"]
+
+_T = TypeVar("_T")
 
 _SPATIAL = {1: "(N, C, L)", 2: "(N, C, H, W)", 3: "(N, C, D, H, W)"}
 
@@ -66,14 +69,8 @@ class Windows:
         >>> Windows.over(Spec(("N", 3, 32, 32)), 3, 2, "same").out
         (16, 16)
         """
-        rank = x.rank - 2
-        if rank not in _SPATIAL:
-            wanted = ", ".join(_SPATIAL.values())
-            raise ShapeError(f"expected an input {wanted}, received {show(x)}")
-        size = known(*x.shape[2:])
-        kernel = _per_axis("kernel_size", kernel_size, rank)
-        steps = _per_axis("stride", stride, rank)
-        spread = _per_axis("dilation", dilation, rank)
+        size = _spatial(x)
+        kernel, steps, spread = _resolve(len(size), kernel_size, stride, dilation)
         pairs = _pairs(padding, size, kernel, steps, spread)
         out = []
         for n, k, s, d, (begin, end) in zip(size, kernel, steps, spread, pairs, strict=True):
@@ -87,6 +84,57 @@ class Windows:
                 )
             out.append((padded - extent) // s + 1)
         return cls(size, kernel, steps, spread, pairs, tuple(out))
+
+    @classmethod
+    @functools.lru_cache(maxsize=1024)
+    def transposed(
+        cls,
+        x: Spec,
+        kernel_size: PerAxis,
+        stride: PerAxis,
+        padding: Padding,
+        dilation: PerAxis = 1,
+        output_padding: PerAxis = 0,
+    ) -> Windows:
+        """The windows that ``x``, ``(N, C, *out)``, is scattered through by a transposed operator.
+
+        Each position of ``x`` is one window over a result of size
+
+            (out - 1) * stride - begin - end + dilation * (kernel_size - 1) + 1 + output_padding
+
+        With ``"same"`` padding the result has the size ``out * stride``.
+
+        Raises:
+            ShapeError: the rank does not fit, an axis is empty, the padding leaves nothing, or
+                an output padding reaches the stride and the dilation.
+
+        >>> Windows.transposed(Spec(("N", 3, 16, 16)), 3, 2, "same").size
+        (32, 32)
+        """
+        out = _spatial(x)
+        if 0 in out:
+            raise ShapeError(f"expected spatial sizes of at least 1, received {show(x)}")
+        kernel, steps, spread = _resolve(len(out), kernel_size, stride, dilation)
+        extra = per_axis("output_padding", output_padding, len(out))
+        multiple = tuple(n * s for n, s in zip(out, steps, strict=True))
+        pairs = _pairs(padding, multiple, kernel, steps, spread)
+        if padding == "same":
+            return cls(multiple, kernel, steps, spread, pairs, out)
+        size = []
+        for n, k, s, d, pair, more in zip(out, kernel, steps, spread, pairs, extra, strict=True):
+            if more >= max(s, d):
+                raise ShapeError(
+                    f"expected output_padding below the stride or the dilation, "
+                    f"received {more} for stride {s} and dilation {d}"
+                )
+            whole = (n - 1) * s + d * (k - 1) + 1 + more
+            if sum(pair) >= whole:
+                raise ShapeError(
+                    f"expected padding that leaves an output, received {pair} "
+                    f"of {whole} positions for {show(x)}"
+                )
+            size.append(whole - sum(pair))
+        return cls(tuple(size), kernel, steps, spread, pairs, out)
 
     @property
     def padded(self) -> tuple[int, ...]:
@@ -144,16 +192,32 @@ class Windows:
             padded[(slice(None), slice(None), *here)] += part(number)
         return padded[(slice(None), slice(None), *self.interior)]
 
+    def first_inside(self, like: Array, dtype: str) -> Array:
+        """The number of the first kernel position, in raster order, that meets the input itself.
+
+        Args:
+            like: an array of the library that is wanted.
+            dtype: of the numbers.
+
+        Returns:
+            Numbers ``(*out,)``; they mean nothing for a window that meets padding alone.
+        """
+        xp = namespace(like)
+        first = xp.zeros(self.out, dtype=dtype)
+        for axis, (begin, _) in enumerate(self.padding):
+            starts = xp.arange(self.out[axis]) * self.stride[axis] - begin
+            entry = xp.maximum(-(starts // self.dilation[axis]), 0)  # of the window, on this axis
+            later = math.prod(self.kernel[axis + 1 :])  # kernel positions for each such entry
+            number = (entry * later).astype(dtype)
+            first += number.reshape(-1, *[1] * (len(self.out) - 1 - axis))
+        return first
+
     def only_padding(self) -> bool:
         """Whether some window sees no input entry at all."""
         axes = zip(
             self.size, self.padding, self.kernel, self.stride, self.dilation, self.out, strict=True
         )
-        return any(
-            not any(begin <= o * s + i * d < begin + n for i in range(k))
-            for n, (begin, _), k, s, d, out in axes
-            for o in range(out)
-        )
+        return any(_misses(n, begin, k, s, d, out) for n, (begin, _), k, s, d, out in axes)
 
 
 def pad_spatial(x: Array, padding: tuple[tuple[int, int], ...], value: float = 0.0) -> Array:
@@ -173,6 +237,19 @@ def pad_spatial(x: Array, padding: tuple[tuple[int, int], ...], value: float = 0
     else:
         padded = xp.ascontiguousarray(last)
     return padded.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))  # -> (N, C, *spatial)
+
+
+def per_axis(name: str, value: _T | tuple[_T, ...], rank: int) -> tuple[_T, ...]:
+    """One value for each spatial axis.
+
+    Raises:
+        ShapeError: there are values for another number of axes.
+    """
+    if not isinstance(value, tuple):
+        return (value,) * rank
+    if len(value) != rank:
+        raise ShapeError(f"expected {name} for {rank} spatial axes, received {value}")
+    return value
 
 
 def freeze_windows(operator: Operator, *names: str) -> None:
@@ -209,12 +286,35 @@ def _check_padding(owner: str, padding: Any) -> None:
                 raise ValueError(f"{owner}: expected padding of at least 0, received {padding!r}")
 
 
-def _per_axis(name: str, value: PerAxis, rank: int) -> tuple[int, ...]:
-    if isinstance(value, int):
-        return (value,) * rank
-    if len(value) != rank:
-        raise ShapeError(f"expected {name} for {rank} spatial axes, received {value}")
-    return value
+def _misses(size: int, begin: int, kernel: int, stride: int, dilation: int, out: int) -> bool:
+    """Whether some window over one axis, with ``begin`` zeros ahead of it, meets no entry."""
+    if (out - 1) * stride >= begin + size:  # the last window starts behind the input
+        return True
+    if -(-begin // dilation) >= kernel:  # the first one ends ahead of it
+        return True
+    if dilation <= size:
+        return False
+    # a window that starts ahead of the input may step over it; where it lands repeats
+    early = min(-(-begin // stride), out, dilation // math.gcd(dilation, stride))
+    return any((o * stride - begin) % dilation >= size for o in range(early))
+
+
+def _spatial(x: Spec) -> tuple[int, ...]:
+    """The spatial sizes of ``(N, C, *spatial)``."""
+    if x.rank - 2 not in _SPATIAL:
+        wanted = ", ".join(_SPATIAL.values())
+        raise ShapeError(f"expected an input {wanted}, received {show(x)}")
+    return known(*x.shape[2:])
+
+
+def _resolve(
+    rank: int, kernel_size: PerAxis, stride: PerAxis, dilation: PerAxis
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    return (
+        per_axis("kernel_size", kernel_size, rank),
+        per_axis("stride", stride, rank),
+        per_axis("dilation", dilation, rank),
+    )
 
 
 def _pairs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import graphnet as gn
 from graphnet.backends import status
 from graphnet.cli import main
+from graphnet.testing.records import RECORDS
 
 CUPY_WORKS = next(works for name, works, _ in status() if name == "cupy")
 
@@ -107,7 +109,7 @@ def test_bad_usage_ends_with_status_2(capsys, arguments):
 
 
 def test_output_that_is_no_terminal_gets_plain_lines(tmp_path):
-    command = [sys.executable, "-m", "graphnet.cli", "train", "digits", "--epochs", "1"]
+    command = [sys.executable, "-m", "graphnet", "train", "digits", "--epochs", "1"]
     result = subprocess.run(
         [*command, "--out", str(tmp_path)], capture_output=True, text=True, check=True
     )
@@ -115,23 +117,117 @@ def test_output_that_is_no_terminal_gets_plain_lines(tmp_path):
     assert "epoch 1/1" in result.stdout
 
 
-def test_check_proves_an_operator_and_refutes_a_wrong_one(tmp_path, capsys, monkeypatch):
-    (tmp_path / "mine.py").write_text(
-        "from dataclasses import dataclass\n"
-        "from ops import Tanh\n"
-        "@dataclass(frozen=True)\n"
-        "class Wrong(Tanh):\n"
-        "    def backward(self, saved, dy, needs):\n"
-        "        return (dy * saved[0],)\n"
-    )
+MINE = """
+from dataclasses import dataclass
+from ops import Tanh
+from graphnet.testing import Case, Record
+
+@dataclass(frozen=True)
+class Right(Tanh):
+    pass
+
+@dataclass(frozen=True)
+class Wrong(Tanh):
+    factor: float = 1.0
+    def backward(self, saved, dy, needs):
+        return (dy * saved[0],)
+
+@dataclass(frozen=True)
+class Configured(Tanh):
+    factor: float
+
+INSTANCE = Wrong(2.0)
+NUMBER = 7
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A module of the user's in the current folder."""
+    (tmp_path / "mine.py").write_text(MINE)
     monkeypatch.chdir(tmp_path)
-    assert main(["check", "ops:Tanh", "--examples", "10"]) == 0
-    assert "Tanh(): every promise holds" in capsys.readouterr().out
-    assert main(["check", "mine:Wrong"]) == 1
-    assert "the gradient of 'x' is wrong" in capsys.readouterr().err
-    assert main(["check", "mine:Absent"]) == 1
-    assert "mine:Absent" in capsys.readouterr().err
-    assert main(["check", "mine"]) == 1
+    yield
+    sys.modules.pop("mine", None)
+
+
+def test_check_proves_an_operator_and_refutes_a_wrong_one(mine, capsys):
+    assert main(["check", "ops:Tanh", "mine:Right", "--examples", "10"]) == 0
+    out = capsys.readouterr().out
+    assert "Tanh: every promise holds on 10 cases" in out
+    assert "Right(): every promise holds on 10 cases" in out
+    assert "2 of 2 hold" in out
+    assert main(["check", "mine:Wrong", "ops:ReLU"]) == 1
+    captured = capsys.readouterr()
+    assert "Wrong(factor=1.0): BROKEN, gradient of 'x'" in captured.out
+    assert "1 of 2 hold" in captured.out
+    assert "the gradient of 'x' is wrong" in captured.err
+    assert "reproduce: check_operator(Wrong(factor=1.0), (), case=0)" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("mine:INSTANCE", "Wrong(factor=2.0)"),
+        ("mine:Wrong(3.0)", "Wrong(factor=3.0)"),
+        ("mine:Wrong(factor=4.0)", "Wrong(factor=4.0)"),
+    ],
+)
+def test_check_takes_instances_and_fields(mine, capsys, target, name):
+    assert main(["check", target]) == 1
+    assert capsys.readouterr().out.startswith(f"{name}: BROKEN")
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        ("mine:Absent", "mine:Absent"),
+        ("mine", "expected PACKAGE.MODULE:NAME"),
+        ("nowhere:Tanh", "nowhere"),
+        ("mine:NUMBER", "mine:NUMBER is a int"),
+        ("mine:Configured", "give its fields, as in mine:Configured(...)"),
+        ("mine:Wrong(open('x'))", "mine:Wrong"),
+        ("mine:(", "mine:("),
+    ],
+)
+def test_a_target_that_is_no_operator_is_an_error_in_one_sentence(mine, capsys, target, text):
+    assert main(["check", target]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("graphnet: ") and text in error
+    assert len(error.splitlines()) == 1
+
+
+def test_check_wants_an_operator_or_all(capsys):
+    assert main(["check"]) == 1
+    assert "--all" in capsys.readouterr().err
+
+
+def test_check_prints_json_for_machines(mine, capsys):
+    assert main(["check", "ops:Conv", "mine:Wrong", "--json", "--examples", "10"]) == 1
+    result = json.loads(capsys.readouterr().out)
+    assert result["passed"] is False
+    right, wrong = result["operators"]
+    assert right["operator"] == "Conv" and right["passed"] and right["examples"] == 10
+    assert wrong["promise"] == "gradient of 'x'"
+    assert wrong["reproduce"] == "check_operator(Wrong(factor=1.0), (), case=0)"
+    assert "x float64 ()" in wrong["case"]
+
+
+def test_check_all_proves_every_public_operator(capsys):
+    assert main(["check", "--all", "--examples", "3", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert {entry["operator"] for entry in result["operators"]} == {
+        record.operator.__name__ for record in RECORDS
+    }
+    assert all(entry["passed"] for entry in result["operators"])
+
+
+def test_the_same_seed_draws_the_same_cases(mine, capsys):
+    lines = []
+    for seed in ("5", "5"):
+        main(["check", "mine:Wrong", "--json", "--seed", seed])
+        result = json.loads(capsys.readouterr().out)
+        lines.append({k: v for k, v in result["operators"][0].items() if k != "seconds"})
+    assert lines[0] == lines[1]
 
 
 @pytest.mark.slow

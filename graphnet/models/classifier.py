@@ -7,7 +7,7 @@ from collections.abc import Callable
 from graphnet.blocks import l2_penalty
 from graphnet.graph import Graph
 from graphnet.values import Input, Value
-from ops.loss import SoftmaxCrossEntropy
+from ops.cross_entropy import SoftmaxCrossEntropy
 from ops.operator import Operator
 
 __all__ = ["classifier"]

@@ -22,15 +22,19 @@ except ModuleNotFoundError:
 from graphnet.testing.case import BrokenPromise, Case
 from graphnet.testing.checks import CHECKS
 from graphnet.testing.graphs import check_gradients
-from graphnet.testing.operators import check_operator
-from graphnet.testing.record import Record, prove
+from graphnet.testing.operators import check_operator, prove_operator
+from graphnet.testing.record import Proof, Record, promises, prove, prove_record
 
 __all__ = [
     "CHECKS",
     "BrokenPromise",
     "Case",
+    "Proof",
     "Record",
     "check_gradients",
     "check_operator",
+    "promises",
     "prove",
+    "prove_operator",
+    "prove_record",
 ]

@@ -8,26 +8,50 @@ from typing import Any
 
 import numpy as np
 
-from ops.operator import Operator, Spec, describe, known, show
+from graphnet.debug import kind_of
+from ops.operator import Operator, Spec, known, show
 
 __all__ = ["BrokenPromise", "Case"]
 
 
 class BrokenPromise(AssertionError):  # noqa: N818 - named for what happened
-    """An operator breaks its contract; the message says which promise, for which input."""
+    """An operator breaks its contract; the text says which promise, and for which inputs.
+
+    Attributes:
+        case: the inputs that show it; None where a whole graph breaks it.
+        promise: which promise, such as ``"gradient of 'x'"`` or ``"aliasing"``.
+        problem: what was found instead.
+        reproduce: a line that finds it again, None where nobody knows one.
+    """
+
+    def __init__(self, case: Case | None, promise: str, problem: str) -> None:
+        super().__init__(problem)
+        self.case = case
+        self.promise = promise
+        self.problem = problem
+        self.reproduce: str | None = None
+
+    def __str__(self) -> str:
+        where = "" if self.case is None else f"{self.case}: "
+        lines = [f"{where}{self.problem}", f"  promise:   {self.promise}"]
+        if self.reproduce:
+            lines.append(f"  reproduce: {self.reproduce}")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """An operator and float64 or integer inputs that fit it, None where one is absent.
+    """An operator and float64, integer or boolean inputs that fit it, None where one is absent.
 
     Attributes:
         seed: of the random directions that checks need.
+        kernel: computes in the operator's place; the operator itself when None.
     """
 
     operator: Operator
     inputs: tuple[np.ndarray | None, ...]
     seed: int = 0
+    kernel: Any = None
 
     @property
     def specs(self) -> tuple[Spec | None, ...]:
@@ -41,25 +65,37 @@ class Case:
         return inferred if isinstance(inferred, tuple) else (inferred,)
 
     @property
-    def states(self) -> int:
-        """How many of the last outputs renew states; they carry no gradient."""
+    def states(self) -> tuple[str, ...]:
+        """The names of the inputs that the last outputs renew; neither carries a gradient."""
         cls = type(self.operator)
         if cls.states is Operator.states:
-            return 0
-        return len(self.operator.states(*self.specs[: len(cls.signature().data)]))
+            return ()
+        return tuple(self.operator.states(*self.specs[: len(cls.signature().data)]))
+
+    @property
+    def carries(self) -> tuple[bool, ...]:
+        """Which outputs can carry a gradient: the floating ones that renew no state."""
+        specs = self.inferred
+        visible = len(specs) - len(self.states)
+        return tuple(spec.is_floating and i < visible for i, spec in enumerate(specs))
 
     @property
     def needs(self) -> tuple[bool, ...]:
-        """Which inputs can have a gradient: the floating ones that are no state."""
-        names = set()
-        if self.states:
-            data = type(self.operator).signature().data
-            names = set(self.operator.states(*self.specs[: len(data)]))
-        roles = self.roles
+        """Which inputs can have a gradient: the floating ones that are no state.
+
+        None can where no output carries one.
+        """
+        states = self.states
+        reachable = any(self.carries)
         return tuple(
-            x is not None and x.dtype.kind == "f" and role not in names
-            for role, x in zip(roles, self.inputs, strict=True)
+            reachable and x is not None and x.dtype.kind == "f" and role not in states
+            for role, x in zip(self.roles, self.inputs, strict=True)
         )
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether any input can have a gradient."""
+        return any(self.needs)
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -67,38 +103,79 @@ class Case:
         return type(self.operator).signature().inputs(len(self.inputs))
 
     def forward(self, inputs: Sequence[Any] | None = None) -> tuple[list[Any], Any]:
-        """The outputs as a list, and what was saved."""
-        result = self.operator.forward(*(self.inputs if inputs is None else inputs))
+        """The outputs as a list, and what was saved.
+
+        Raises:
+            BrokenPromise: ``forward`` raises, or returns something other than output and saved.
+        """
+        try:
+            result = (self.kernel or self.operator).forward(
+                *(self.inputs if inputs is None else inputs)
+            )
+        except Exception as error:
+            raise self.broken(
+                "forward", f"forward raises {type(error).__name__}: {error}"
+            ) from error
         if not (isinstance(result, tuple) and len(result) == 2):
-            raise self.broken(f"forward must return (output, saved), received {type(result)}")
+            raise self.broken(
+                "structure",
+                f"forward must return a tuple (output, saved), received {kind_of(result)}",
+            )
         outputs, saved = result
-        return list(outputs) if isinstance(outputs, tuple) else [outputs], saved
+        if not isinstance(saved, tuple):
+            raise self.broken(
+                "structure",
+                f"saved, the second result of forward, must be a tuple, received {kind_of(saved)}: "
+                f"return y, (x,) for one array and y, () for none",
+            )
+        found = list(outputs) if isinstance(outputs, tuple) else [outputs]
+        for index, y in enumerate(found):
+            if not (hasattr(y, "shape") and hasattr(y, "dtype")):
+                raise self.broken(
+                    "structure",
+                    f"output {index} of forward must be an array, received {kind_of(y)}",
+                )
+        return found, saved
 
     def backward(
         self, saved: Any, douts: Sequence[Any], needs: tuple[bool, ...] | None = None
     ) -> tuple[Any, ...]:
-        """The gradients, one per input."""
-        several = len(douts) > 1
+        """The gradients, one per input; ``needs`` is that of the case when None.
+
+        Raises:
+            BrokenPromise: ``backward`` raises, or returns something other than a tuple with one
+                gradient per input.
+        """
+        dy = tuple(douts) if len(douts) > 1 else douts[0]
         needs = self.needs if needs is None else needs
-        results = self.operator.backward(saved, tuple(douts) if several else douts[0], needs)
+        try:
+            results = (self.kernel or self.operator).backward(saved, dy, needs)
+        except Exception as error:
+            raise self.broken(
+                "backward", f"backward raises {type(error).__name__}: {error}"
+            ) from error
         if not isinstance(results, tuple):
-            raise self.broken(f"backward must return a tuple, received {type(results).__name__}")
+            raise self.broken(
+                "structure",
+                f"backward must return a tuple with one gradient per input, received "
+                f"{kind_of(results)}: return (dx,) for one input",
+            )
         if len(results) != len(self.inputs):
             raise self.broken(
+                "structure",
                 f"backward must return one gradient for each of the {len(self.inputs)} inputs "
-                f"{self.roles}, received {len(results)}"
+                f"{self.roles}, received {len(results)}",
             )
         return results
 
     def directions(self) -> tuple[list[np.ndarray], list[Any]]:
-        """Random ``u`` like the inputs, and ``v`` like the outputs, None for renewed states."""
+        """Random ``u`` like the inputs, and ``v`` like the outputs, None where no gradient is."""
         rng = np.random.default_rng([self.seed, 1])
         u = [rng.normal(size=() if x is None else x.shape) for x in self.inputs]
-        specs = self.inferred
-        v: list[Any] = [rng.normal(size=known(*spec.shape)).astype(spec.dtype) for spec in specs]
-        for index, spec in enumerate(specs):
-            if index >= len(specs) - self.states or not spec.is_floating:
-                v[index] = None
+        v: list[Any] = [
+            rng.normal(size=known(*spec.shape)).astype(spec.dtype) if carries else None
+            for spec, carries in zip(self.inferred, self.carries, strict=True)
+        ]
         return u, v
 
     def cast(self, dtype: str) -> Case:
@@ -106,17 +183,16 @@ class Case:
         inputs = tuple(
             x.astype(dtype) if x is not None and x.dtype.kind == "f" else x for x in self.inputs
         )
-        return Case(self.operator, inputs, self.seed)
+        return Case(self.operator, inputs, self.seed, self.kernel)
 
-    def broken(self, problem: str) -> BrokenPromise:
+    def broken(self, promise: str, problem: str) -> BrokenPromise:
         """The error that says what is wrong with this case."""
-        shapes = ", ".join(
+        return BrokenPromise(self, promise, problem)
+
+    def __repr__(self) -> str:
+        inputs = ", ".join(
             f"{role} {show(spec)}"
             for role, spec in zip(self.roles, self.specs, strict=True)
             if spec is not None
         )
-        return BrokenPromise(f"{describe(self.operator)} with {shapes}: {problem}")
-
-    def __repr__(self) -> str:
-        shapes = ", ".join("absent" if s is None else show(s) for s in self.specs)
-        return f"Case({describe(self.operator)}, {shapes}, seed={self.seed})"
+        return f"{self.operator!r} with {inputs}"

@@ -6,17 +6,25 @@ A check takes a :class:`Case`, an operator with inputs that fit it, and raises
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from graphnet.backends import Backend, get_backend
-from graphnet.testing.case import Case
-from graphnet.testing.numeric import directional_derivative, dot, mismatch
-from ops.operator import Spec, show
+from graphnet.testing.case import BrokenPromise, Case
+from graphnet.testing.numeric import (
+    directional_derivative,
+    dot,
+    mismatch,
+    numerical_gradient,
+    rounding,
+)
+from ops.dimension import Dim
+from ops.operator import Spec, known, show
 
 __all__ = [
     "CHECKS",
@@ -26,10 +34,12 @@ __all__ = [
     "check_independence",
     "check_layouts",
     "check_needs",
+    "check_partial",
     "check_precision",
     "check_purity",
     "check_reference",
     "check_specs",
+    "check_symbolic",
 ]
 
 #: Relative error allowed to a derivative by central differences in float64.
@@ -49,53 +59,99 @@ def check_specs(case: Case) -> None:
         cast = case.cast(dtype)
         outputs, saved = cast.forward()
         if len(outputs) != len(cast.inferred):
-            raise cast.broken(f"infer gives {len(cast.inferred)} outputs, forward {len(outputs)}")
+            raise cast.broken(
+                "inferred shape",
+                f"infer gives {len(cast.inferred)} outputs, forward {len(outputs)}",
+            )
         for index, (y, spec) in enumerate(zip(outputs, cast.inferred, strict=True)):
             if Spec(y.shape, y.dtype.name) != spec:
                 raise cast.broken(
+                    "inferred shape" if y.shape != spec.shape else "dtype",
                     f"output {index} is inferred as {show(spec)}, "
-                    f"but computed as {show(Spec(y.shape, y.dtype.name))}"
+                    f"but computed as {show(Spec(y.shape, y.dtype.name))}",
                 )
+        if not case.differentiable:
+            continue
         _, v = cast.directions()
         gradients = cast.backward(saved, v)
         for role, x, dx, need in zip(cast.roles, cast.inputs, gradients, cast.needs, strict=True):
-            if not need:
+            if not need or x is None:
                 continue
             if dx is None:
-                raise cast.broken(f"the gradient of {role!r} is needed, but None was returned")
-            if dx.shape != x.shape or dx.dtype != x.dtype:  # type: ignore[union-attr]
                 raise cast.broken(
-                    f"the gradient of {role!r} is {show(Spec(dx.shape, dx.dtype.name))}"
+                    f"gradient of {role!r}",
+                    f"the gradient of {role!r} is needed, but None was returned",
                 )
+            if not (hasattr(dx, "shape") and hasattr(dx, "dtype")):
+                raise cast.broken(
+                    "structure",
+                    f"the gradient of {role!r} must be an array, received {type(dx).__name__}",
+                )
+            if dx.shape != x.shape or dx.dtype != x.dtype:
+                raise cast.broken(
+                    "gradient shape" if dx.shape != x.shape else "dtype",
+                    f"the gradient of {role!r} must be {show(Spec(x.shape, x.dtype.name))} like "
+                    f"{role!r}, received {show(Spec(dx.shape, dx.dtype.name))}",
+                )
+
+
+def check_symbolic(case: Case) -> None:
+    """What ``infer`` says for a batch ``N`` holds for a known batch as well."""
+    learned = set(type(case.operator).signature().names[len(_data_roles(case)) :])
+    first = case.specs[0]
+    if first is None or not first.shape:
+        return
+    batch = first.shape[0]
+    symbolic = [
+        spec.with_shape((Dim(), *spec.shape[1:]))
+        if spec is not None and role not in learned and spec.shape[:1] == (batch,)
+        else spec
+        for role, spec in zip(case.roles, case.specs, strict=True)
+    ]
+    try:
+        inferred = case.operator.infer(*symbolic)
+    except ValueError:  # ShapeError and what a symbol cannot do: this operator wants numbers
+        return
+    inferred = inferred if isinstance(inferred, tuple) else (inferred,)
+    bound = tuple(spec.bind(*known(batch)) for spec in inferred)
+    if bound != case.inferred:
+        raise case.broken(
+            "symbolic batch",
+            f"for a batch N infer gives {', '.join(map(show, inferred))}, "
+            f"for {batch} it gives {', '.join(map(show, case.inferred))}",
+        )
 
 
 def check_dot_product(case: Case) -> None:
     """Each gradient agrees with central differences: ``<v, J u> = <u, J^T v>``."""
+    if not case.differentiable:
+        return
     u, v = case.directions()
-    _, saved = case.forward()
+    outputs, saved = case.forward()
     gradients = case.backward(saved, v)
+    noise = rounding([(dy, y) for dy, y in zip(v, outputs, strict=True) if dy is not None])
     for index, (role, need) in enumerate(zip(case.roles, case.needs, strict=True)):
         if not need:
             continue
-
-        def moved(x: np.ndarray, index: int = index) -> list[np.ndarray]:
-            outputs, _ = case.forward([*case.inputs[:index], x, *case.inputs[index + 1 :]])
-            return [y for y, dy in zip(outputs, v, strict=True) if dy is not None]
-
+        moved = _along(case, index, v)
         ju = directional_derivative(moved, case.inputs[index], u[index])  # type: ignore[arg-type]
         numeric = dot(list(zip([dy for dy in v if dy is not None], ju, strict=True)))
         analytic = dot([(u[index], gradients[index])])
-        error = mismatch(numeric, analytic)
+        error = mismatch(numeric, analytic, noise)
         if not error <= DERIVATIVE:
             raise case.broken(
+                f"gradient of {role!r}",
                 f"the gradient of {role!r} is wrong: <v, J u> = {numeric[0]:.9g} by central "
                 f"differences, <u, J^T v> = {analytic[0]:.9g} by backward, relative error "
-                f"{error:.2g}, allowed {DERIVATIVE:g}"
+                f"{error:.2g}, allowed {DERIVATIVE:g}; "
+                f"{_worst_derivative(case, index, v, gradients[index])}",
             )
 
 
 def check_adjoint(case: Case, linear: Iterable[str]) -> None:
     """For inputs in which the operator is affine, ``<A x, v> = <x, A^T v>`` to rounding."""
+    if not case.differentiable:
+        return
     _, v = case.directions()
     outputs, saved = case.forward()
     gradients = case.backward(saved, v)
@@ -111,8 +167,10 @@ def check_adjoint(case: Case, linear: Iterable[str]) -> None:
         error = mismatch(left, dot([(x, gradients[index])]))
         if not error <= EXACT:
             raise case.broken(
+                f"adjoint in {role!r}",
                 f"backward is not the adjoint of forward in {role!r}: <A x, v> and <x, A^T v> "
-                f"differ by {error:.2g} relative, allowed {EXACT:g}"
+                f"differ by {error:.2g} relative, allowed {EXACT:g}; "
+                f"{_worst_derivative(case, index, v, gradients[index])}",
             )
 
 
@@ -122,36 +180,57 @@ def check_reference(case: Case, reference: Callable[..., Any]) -> None:
     expected = reference(case.operator, *case.inputs)
     expected = expected if isinstance(expected, tuple) else (expected,)
     for index, (y, wanted) in enumerate(zip(outputs, expected, strict=False)):
-        if not _close(y, wanted, REFERENCE):
-            raise case.broken(f"output {index} differs from the reference")
+        if not close(y, wanted, REFERENCE):
+            raise case.broken(
+                "reference", f"output {index} differs from the reference {worst(y, wanted)}"
+            )
 
 
 def check_purity(case: Case) -> None:
     """Inputs, ``saved`` and ``dy`` stay as they are, and no gradient shares their memory."""
     before = [None if x is None else x.copy() for x in case.inputs]
     outputs, saved = case.forward()
-    _unchanged(case, "forward changes", case.roles, case.inputs, before)
+    _unchanged(case, "forward changes its input", case.roles, case.inputs, before)
+    if not case.differentiable:
+        return
     _, v = case.directions()
-    held = [x for x in (*case.inputs, *saved, *v, *outputs) if isinstance(x, np.ndarray)]
-    copies = [x.copy() for x in held]
+    held = [
+        *zip(case.roles, case.inputs, strict=True),
+        *((f"saved[{i}]", x) for i, x in enumerate(saved)),
+        *((f"dy[{i}]" if len(v) > 1 else "dy", dy) for i, dy in enumerate(v)),
+        *((f"output {i}", y) for i, y in enumerate(outputs)),
+    ]
+    held = [(name, x) for name, x in held if isinstance(x, np.ndarray)]
+    names, arrays = [name for name, _ in held], [x for _, x in held]
+    copies = [x.copy() for x in arrays]
     gradients = case.backward(saved, v)
-    names = ["an input, an output, saved or dy"] * len(held)
-    _unchanged(case, "backward changes", names, held, copies)
+    _unchanged(case, "backward changes", names, arrays, copies)
     given = [(role, g) for role, g in zip(case.roles, gradients, strict=True) if g is not None]
     for role, gradient in given:
-        if any(np.may_share_memory(gradient, x) for x in held if x.size):
-            raise case.broken(f"the gradient of {role!r} shares memory with an input, saved or dy")
-        if 0 in getattr(gradient, "strides", ()) and gradient.size > 1:
-            axes = zip(gradient.strides, gradient.shape, strict=True)
-            if any(step == 0 and n > 1 for step, n in axes):
-                raise case.broken(f"the gradient of {role!r} is a broadcast view, not an array")
+        for name, x in held:
+            if x.size and np.may_share_memory(gradient, x):
+                raise case.broken(
+                    "aliasing",
+                    f"the gradient of {role!r} shares memory with {name}: return a copy",
+                )
+        axes = zip(gradient.strides, gradient.shape, strict=True)
+        if gradient.size > 1 and any(step == 0 and n > 1 for step, n in axes):
+            raise case.broken(
+                "aliasing",
+                f"the gradient of {role!r} is a broadcast view, not an array: return a copy",
+            )
     for (one, a), (other, b) in itertools.combinations(given, 2):
         if a.size and np.may_share_memory(a, b):
-            raise case.broken(f"the gradients of {one!r} and {other!r} share memory")
+            raise case.broken(
+                "aliasing",
+                f"the gradients of {one!r} and {other!r} share memory: return a copy of one",
+            )
 
 
 def check_needs(case: Case) -> None:
     """Each gradient is None unless asked for, and the same whoever else is asked for."""
+    if not case.differentiable:
+        return
     _, v = case.directions()
     _, saved = case.forward()
     whole = case.backward(saved, v)
@@ -164,15 +243,41 @@ def check_needs(case: Case) -> None:
         for i, gradient in enumerate(gradients):
             if (gradient is not None) != alone[i]:
                 raise case.broken(
+                    "needs",
                     f"needs is {alone}, but the gradient of {case.roles[i]!r} is "
-                    f"{'None' if gradient is None else 'given'}"
+                    f"{'None' if gradient is None else 'given'}",
                 )
-        if not _close(gradients[index], whole[index], EXACT):
-            raise case.broken(f"the gradient of {case.roles[index]!r} depends on who else is asked")
+        if not close(gradients[index], whole[index], EXACT):
+            raise case.broken(
+                "needs", f"the gradient of {case.roles[index]!r} depends on who else is asked"
+            )
+
+
+def check_partial(case: Case) -> None:
+    """``dy`` is None for an output that nobody differentiates, which counts as zeros."""
+    carried = [index for index, carries in enumerate(case.carries) if carries]
+    if len(carried) < 2 or not case.differentiable:
+        return
+    _, v = case.directions()
+    for index in carried:
+        alone = [dy if i == index else None for i, dy in enumerate(v)]
+        zeros = [
+            np.zeros_like(dy) if i in carried and i != index else alone[i] for i, dy in enumerate(v)
+        ]
+        given, expected = (case.backward(case.forward()[1], dy) for dy in (alone, zeros))
+        for role, a, b in zip(case.roles, expected, given, strict=True):
+            if a is not None and not close(b, a, EXACT):
+                raise case.broken(
+                    "dy None",
+                    f"the gradient of {role!r} for None as the gradient of other outputs than "
+                    f"{index} is not that for zeros {worst(b, a)}",
+                )
 
 
 def check_independence(case: Case) -> None:
     """``backward`` reads nothing but ``saved`` and ``dy``: all else may be gone by then."""
+    if not case.differentiable:
+        return
     _, v = case.directions()
     _, saved = case.forward()
     expected = case.backward(saved, v)
@@ -184,74 +289,101 @@ def check_independence(case: Case) -> None:
         if isinstance(x, np.ndarray) and x.dtype.kind == "f" and x.flags.writeable:
             x.fill(math.nan)
     for role, a, b in zip(case.roles, expected, case.backward(kept, v), strict=True):
-        if a is not None and not _close(b, a, EXACT):
-            raise case.broken(f"the gradient of {role!r} depends on arrays outside saved")
+        if a is not None and not close(b, a, EXACT):
+            raise case.broken(
+                "saved", f"the gradient of {role!r} depends on arrays outside saved {worst(b, a)}"
+            )
 
 
 def check_layouts(case: Case) -> None:
     """Inputs and ``dy`` that are not contiguous give the same results."""
     expected, saved = case.forward()
+    scattered = [None if x is None else _scattered(x) for x in case.inputs]
+    outputs, saved_again = case.forward(scattered)
+    for index, (a, b) in enumerate(zip(expected, outputs, strict=True)):
+        if not close(b, a, EXACT):
+            raise case.broken(
+                "layout",
+                f"output {index} differs for inputs that are not contiguous {worst(b, a)}",
+            )
+    if not case.differentiable:
+        return
     _, v = case.directions()
     gradients = case.backward(saved, v)
-    scattered = [None if x is None else _scattered(x) for x in case.inputs]
-    outputs, saved = case.forward(scattered)
-    again = case.backward(saved, [None if dy is None else _scattered(dy) for dy in v])
-    for index, (a, b) in enumerate(zip(expected, outputs, strict=True)):
-        if not _close(b, a, EXACT):
-            raise case.broken(f"output {index} differs for inputs that are not contiguous")
+    again = case.backward(saved_again, [None if dy is None else _scattered(dy) for dy in v])
     for role, a, b in zip(case.roles, gradients, again, strict=True):
-        if a is not None and not _close(b, a, EXACT):
-            raise case.broken(f"the gradient of {role!r} differs for arrays not contiguous")
+        if a is not None and not close(b, a, EXACT):
+            raise case.broken(
+                "layout",
+                f"the gradient of {role!r} differs for arrays that are not contiguous "
+                f"{worst(b, a)}",
+            )
 
 
 def check_precision(case: Case) -> None:
     """float32 agrees with float64 on the same numbers."""
     single = case.cast("float32")
     double = single.cast("float64")
-    _, v = single.directions()
     outputs32, saved32 = single.forward()
     outputs64, saved64 = double.forward()
+    for index, (a, b) in enumerate(zip(outputs64, outputs32, strict=True)):
+        if not close(b, a, SINGLE):
+            raise case.broken(
+                "precision", f"output {index} in float32 is far from float64 {worst(b, a)}"
+            )
+    if not case.differentiable:
+        return
+    _, v = single.directions()
     gradients32 = single.backward(saved32, v)
     wide = [None if dy is None else dy.astype("float64") for dy in v]
     gradients64 = double.backward(saved64, wide)
-    for index, (a, b) in enumerate(zip(outputs64, outputs32, strict=True)):
-        if not _close(b, a, SINGLE):
-            raise case.broken(f"output {index} in float32 is far from float64")
     for role, a, b in zip(case.roles, gradients64, gradients32, strict=True):
-        if a is not None and not _close(b, a, SINGLE):
-            raise case.broken(f"the gradient of {role!r} in float32 is far from float64")
+        if a is not None and not close(b, a, SINGLE):
+            raise case.broken(
+                "precision",
+                f"the gradient of {role!r} in float32 is far from float64 {worst(b, a)}",
+            )
 
 
 def check_backend(case: Case, backend: Backend | str) -> None:
     """Another backend gives NumPy's results, and stays on its own arrays."""
     if isinstance(backend, str):
         backend = get_backend(backend)
+    promise = f"backend {backend.name}"
     expected, saved = case.forward()
-    _, v = case.directions()
-    gradients = case.backward(saved, v)
-    outputs, saved = case.forward(
-        [None if x is None else backend.from_host(x) for x in case.inputs]
-    )
-    again = case.backward(saved, [None if dy is None else backend.from_host(dy) for dy in v])
-    for what, a, b in (
-        *((f"output {i}", a, b) for i, (a, b) in enumerate(zip(expected, outputs, strict=True))),
-        *(
+    there = [None if x is None else backend.from_host(x) for x in case.inputs]
+    with _on_backend(case, promise):
+        outputs, saved_there = case.forward(there)
+    pairs = [(f"output {i}", a, b) for i, (a, b) in enumerate(zip(expected, outputs, strict=True))]
+    if case.differentiable:
+        _, v = case.directions()
+        gradients = case.backward(saved, v)
+        there = [None if dy is None else backend.from_host(dy) for dy in v]
+        with _on_backend(case, promise):
+            again = case.backward(saved_there, there)
+        pairs += [
             (f"the gradient of {role!r}", a, b)
             for role, a, b in zip(case.roles, gradients, again, strict=True)
             if a is not None
-        ),
-    ):
+        ]
+    for what, a, b in pairs:
         if not backend.owns(b):
-            raise case.broken(f"{what} is {type(b).__name__}, no array of {backend.name}")
-        if not _close(backend.to_host(b), a, EXACT):
-            raise case.broken(f"{what} differs between {backend.name} and numpy")
+            raise case.broken(promise, f"{what} is {type(b).__name__}, no array of {backend.name}")
+        host = backend.to_host(b)
+        if not close(host, a, EXACT):
+            raise case.broken(
+                promise, f"{what} differs between {backend.name} and numpy {worst(host, a)}"
+            )
 
 
-#: The checks that need nothing but a case.
+#: The checks that need nothing but a case, in the order in which they are made: what others
+#: rely on comes first.
 CHECKS: dict[str, Callable[[Case], None]] = {
     "specs": check_specs,
+    "symbolic": check_symbolic,
     "purity": check_purity,
     "needs": check_needs,
+    "partial": check_partial,
     "dot product": check_dot_product,
     "independence": check_independence,
     "layouts": check_layouts,
@@ -259,21 +391,7 @@ CHECKS: dict[str, Callable[[Case], None]] = {
 }
 
 
-def _unchanged(
-    case: Case,
-    problem: str,
-    names: Sequence[str],
-    arrays: Sequence[np.ndarray | None],
-    copies: Sequence[np.ndarray | None],
-) -> None:
-    for name, array, copy in zip(names, arrays, copies, strict=True):
-        if array is None or copy is None:
-            continue
-        if not np.array_equal(array, copy, equal_nan=array.dtype.kind == "f"):
-            raise case.broken(f"{problem} {name}")
-
-
-def _close(a: Any, b: Any, rtol: float) -> bool:
+def close(a: Any, b: Any, rtol: float) -> bool:
     """Equal shapes, and entries equal to ``rtol`` of the largest; NaN and inf must agree.
 
     Below a hundredth, the error allowed is that of a hundredth: inputs are of order 1, and a
@@ -288,6 +406,74 @@ def _close(a: Any, b: Any, rtol: float) -> bool:
     a, b = a[finite].astype("float64"), b[finite].astype("float64")
     scale = max(float(np.abs(b).max(initial=0.0)), 1e-2)
     return bool(np.abs(a - b).max(initial=0.0) <= rtol * scale)
+
+
+def worst(a: Any, b: Any) -> str:
+    """Where an array is furthest from the one expected, and by how much, in words."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape:
+        return f"in shape: {a.shape}, expected {b.shape}"
+    with np.errstate(invalid="ignore", over="ignore"):
+        distance = np.abs(a.astype("float64") - b.astype("float64"))
+    alike = (a == b) | ((a != a) & (b != b))  # infinite or NaN, both
+    # what is left of NaN comes from an entry of which only one is infinite or NaN
+    distance = np.where(alike, -1.0, np.where(np.isnan(distance), math.inf, distance))
+    at = np.unravel_index(int(distance.argmax()), a.shape)
+    place = f"[{', '.join(map(str, at))}]" if at else "its one entry"
+    return f"most at {place}: {a[at]:.9g}, expected {b[at]:.9g}"
+
+
+@contextlib.contextmanager
+def _on_backend(case: Case, promise: str) -> Iterator[None]:
+    """Name the backend in what an operator raises there and nowhere else."""
+    try:
+        yield
+    except BrokenPromise as broken:
+        raise case.broken(
+            promise,
+            f"{broken.problem}; an operator takes the array library from its arrays, "
+            f"xp = namespace(x), and calls no other",
+        ) from broken
+
+
+def _along(case: Case, index: int, v: list[Any]) -> Callable[[np.ndarray], list[np.ndarray]]:
+    """The outputs that carry a gradient, as a function of one input."""
+
+    def moved(x: np.ndarray) -> list[np.ndarray]:
+        outputs, _ = case.forward([*case.inputs[:index], x, *case.inputs[index + 1 :]])
+        return [y for y, dy in zip(outputs, v, strict=True) if dy is not None]
+
+    return moved
+
+
+def _worst_derivative(case: Case, index: int, v: list[Any], gradient: Any) -> str:
+    """Where a gradient is furthest from the one found entry by entry."""
+    arriving = [dy for dy in v if dy is not None]
+    moved = _along(case, index, v)
+
+    def total(x: np.ndarray) -> float:
+        return dot(list(zip(arriving, moved(x), strict=True)))[0]
+
+    return worst(gradient, numerical_gradient(total, case.inputs[index]))  # type: ignore[arg-type]
+
+
+def _data_roles(case: Case) -> tuple[str, ...]:
+    """The inputs that are not learned; all of them where nothing is."""
+    return type(case.operator).signature().data or case.roles
+
+
+def _unchanged(
+    case: Case,
+    problem: str,
+    names: Sequence[str],
+    arrays: Sequence[np.ndarray | None],
+    copies: Sequence[np.ndarray | None],
+) -> None:
+    for name, array, copy in zip(names, arrays, copies, strict=True):
+        if array is None or copy is None:
+            continue
+        if not np.array_equal(array, copy, equal_nan=array.dtype.kind == "f"):
+            raise case.broken("changed input", f"{problem} {name}")
 
 
 def _scattered(x: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,10 @@ import numpy as np
 
 from graphnet.executor import Executor
 from graphnet.graph import Graph
-from graphnet.testing.case import BrokenPromise
+from graphnet.kernels import get_providers
+from graphnet.passes import for_inference
+from graphnet.testing.case import BrokenPromise, Case
+from graphnet.testing.checks import check_dot_product, check_specs
 from graphnet.testing.numeric import STEP
 
 __all__ = ["check_gradients"]
@@ -46,13 +50,11 @@ def check_gradients(
         The largest relative error.
 
     Raises:
-        BrokenPromise: a gradient is wrong; the parameter is named.
+        BrokenPromise: a gradient is wrong; the parameter is named, and the node at which the
+            error enters.
     """
     net = Executor(graph, dtype="float64", seed=seed, **executor)
-    wide: dict[str, Any] = {
-        name: array.astype("float64") if array.dtype.kind == "f" else array
-        for name, array in feeds.items()
-    }
+    wide = {name: _wide(array) for name, array in feeds.items()}
     start = net.snapshot()
 
     def evaluate(differentiate: bool = False) -> float:
@@ -82,8 +84,53 @@ def check_gradients(
             error = abs(numeric - analytic) / max(norm, abs(numeric), noise)
             worst = max(worst, error)
             if not error <= rtol:
+                culprit = _find_culprit(graph, start, wide, training, executor)
                 raise BrokenPromise(
+                    None,
+                    f"gradient of {name!r}",
                     f"gradient of {name!r}: {numeric:.9g} by central differences, "
-                    f"{analytic:.9g} by backward, relative error {error:.2g}, allowed {rtol:g}"
+                    f"{analytic:.9g} by backward, relative error {error:.2g}, allowed {rtol:g}; "
+                    + (culprit or "no node's own gradient is wrong: the sums between them are"),
                 )
     return worst
+
+
+def _find_culprit(
+    graph: Graph,
+    start: Mapping[str, np.ndarray],
+    feeds: Mapping[str, Any],
+    training: bool,
+    options: Mapping[str, Any],
+) -> str | None:
+    """The first node of the reverse pass whose own gradient is wrong, in words.
+
+    Every node is held to the dot-product test by itself, on the values it has in this graph.
+    """
+    form = graph if training else for_inference(graph)
+    computed = (value for node in form.nodes.values() for value in node.visible_outputs)
+    every = {f"value {i}": value for i, value in enumerate(computed)}
+    net = Executor(Graph(**every), dtype="float64", **options)
+    leaves = {leaf: start[name] for name, leaf in (*form.parameters.items(), *form.states.items())}
+    learned = {**net.graph.parameters, **net.graph.states}  # named anew
+    net.assign({name: leaves[leaf] for name, leaf in learned.items()})
+    outputs = net.forward(training=True, **{name: feeds[name] for name in net.graph.inputs})
+    arrays = {value: net.to_host(outputs[name]) for name, value in every.items()}
+    arrays.update((value, feeds[name]) for name, value in net.graph.inputs.items())
+    arrays.update(leaves)
+    arrays.update((value, _wide(value.array)) for value in net.graph.constants.values())
+    providers = get_providers(options.get("kernels") or net.backend.providers)
+    for name, node in reversed(form.nodes.items()):
+        inputs = tuple(None if value is None else arrays[value] for value in node.inputs)
+        case = Case(node.operator, inputs)
+        kernels = (provider.prepare(node.operator, case.specs) for provider in providers.values())
+        case = dataclasses.replace(case, kernel=next(k for k in kernels if k is not None))
+        try:
+            check_specs(case)
+            check_dot_product(case)
+        except BrokenPromise as broken:
+            return f"the error enters at {node.describe(name)}: {broken.problem}"
+    return None
+
+
+def _wide(array: Any) -> Any:
+    return array.astype("float64") if array.dtype.kind == "f" else array

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["directional_derivative", "dot", "mismatch", "numerical_gradient"]
+__all__ = ["directional_derivative", "dot", "mismatch", "numerical_gradient", "rounding"]
 
 #: Step of the central difference in float64: truncation h^2 and rounding eps/h are both small.
 STEP = 1e-5
@@ -41,14 +41,32 @@ def dot(pairs: list[tuple[Any, Any]]) -> tuple[float, float]:
     return float(sum(t.sum() for t in terms)), float(sum(np.abs(t).sum() for t in terms))
 
 
-def mismatch(left: tuple[float, float], right: tuple[float, float]) -> float:
-    """How far two inner products differ, relative to the larger sum of absolute terms.
+def rounding(outputs: list[tuple[Any, Any]]) -> float:
+    """What rounding alone may add to ``<v, J u>`` by central differences.
+
+    Each of two results is off by some units in its last place, and the step divides that; and
+    entries of order 1 that are moved by the step are off themselves.
+
+    Args:
+        outputs: pairs of a direction ``v`` and the result it multiplies.
+    """
+    eps = float(np.finfo("float64").eps)
+    return 8 * eps * (dot(outputs)[1] / STEP + float(sum(np.abs(v).sum() for v, _ in outputs)))
+
+
+def mismatch(
+    left: tuple[float, float], right: tuple[float, float], allowance: float = 0.0
+) -> float:
+    """How far two inner products differ beyond ``allowance``, relative to the absolute terms.
+
+    The scale is the larger of the two sums of absolute terms.
 
     >>> mismatch((1.0, 5.0), (1.5, 4.0))
     0.1
     """
     scale = max(left[1], right[1])
-    return abs(left[0] - right[0]) / scale if scale else 0.0
+    beyond = abs(left[0] - right[0]) - allowance
+    return max(beyond, 0.0) / scale if scale else 0.0 * beyond  # NaN stays NaN
 
 
 def numerical_gradient(

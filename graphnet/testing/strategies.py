@@ -29,17 +29,22 @@ def shapes(
     )
 
 
-def spaced_array(shape: tuple[int, ...], seed: int, low: float = -2.0, high: float = 2.0) -> Any:
+def spaced_array(
+    shape: tuple[int, ...], seed: int, low: float = -2.0, high: float = 2.0, at: float = 0.5
+) -> Any:
     """Entries spread evenly over ``low..high`` in random order: no ties, and none at 0.
+
+    Each has a cell of its own and lies at the fraction ``at`` of it: arrays with different
+    fractions do not tie with each other either.
 
     >>> sorted(spaced_array((4,), seed=0).tolist())
     [-1.5, -0.5, 0.5, 1.5]
     """
     rng = np.random.default_rng(seed)
     size = int(np.prod(shape, dtype=np.int64))
-    count = size + size % 2  # an odd number of midpoints would put one at 0
-    midpoints = low + (rng.permutation(count)[:size] + 0.5) * ((high - low) / max(count, 1))
-    return midpoints.reshape(shape)
+    count = size + size % 2  # an odd number of cells would have 0 in the middle of one
+    entries = low + (rng.permutation(count)[:size] + at) * ((high - low) / max(count, 1))
+    return entries.reshape(shape)
 
 
 def random_array(shape: tuple[int, ...], seed: int) -> Any:

@@ -1,30 +1,16 @@
-"""One record for each operator: what drives all of its tests (see test_operators.py).
+"""One record for each operator: what drives its proof.
 
-A family's records stand in the module named like the family's module in ``ops``.
+The records of a family stand in the module named like the family's module in ``ops``, in its
+list ``RECORDS``; here are all of them.
 """
 
-from graphnet.testing.records import (
-    activation,
-    convolution,
-    dropout,
-    elementwise,
-    linear,
-    loss,
-    normalization,
-    pooling,
-    reduction,
-    shape,
-)
+import importlib
+import pkgutil
+
+_FAMILIES = sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 RECORDS = [
-    *activation.RECORDS,
-    *convolution.RECORDS,
-    *dropout.RECORDS,
-    *elementwise.RECORDS,
-    *linear.RECORDS,
-    *loss.RECORDS,
-    *normalization.RECORDS,
-    *pooling.RECORDS,
-    *reduction.RECORDS,
-    *shape.RECORDS,
+    record
+    for family in _FAMILIES
+    for record in getattr(importlib.import_module(f"{__name__}.{family}"), "RECORDS", ())
 ]

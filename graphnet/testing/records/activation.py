@@ -1,4 +1,4 @@
-"""Activations against their formulas, one Python float at a time."""
+"""Smooth activations against their formulas, one Python float at a time."""
 
 from __future__ import annotations
 
@@ -11,28 +11,17 @@ from graphnet.testing.batches import batched
 from graphnet.testing.case import Case
 from graphnet.testing.record import Record
 from graphnet.testing.strategies import seeds, spaced_array
-from ops import GELU, LeakyReLU, LogSoftmax, ReLU, Sigmoid, SiLU, Softmax, Tanh
+from ops.activation import GELU, Mish, Sigmoid, SiLU, Softplus, Softsign, Tanh
 
 
 def activation_cases(operators):
-    """No entry is 0, where ReLU has its kink."""
+    """No entry is 0, where rectifiers have their kink."""
     return st.builds(
         lambda operator, shape, seed: Case(operator, (spaced_array(shape, seed),), seed),
         operators,
         batched(min_rank=0),
         seeds,
     )
-
-
-@st.composite
-def axis_cases(draw, operator):
-    shape = draw(batched())
-    axes = [axis for axis, n in enumerate(shape) if n]
-    if not axes:
-        shape, axes = (*shape, 1), [len(shape)]
-    axis = draw(st.sampled_from(axes)) - draw(st.sampled_from((0, len(shape))))
-    seed = draw(seeds)
-    return Case(operator(axis), (spaced_array(shape, seed),), seed)
 
 
 def each(formula):
@@ -45,28 +34,6 @@ def each(formula):
     return reference
 
 
-def over_axis(formula):
-    """An oracle that calls ``formula`` for the entries along the axis, a list at a time."""
-
-    def reference(operator, x):
-        y = np.zeros_like(x)
-        rows, results = np.moveaxis(x, operator.axis, -1), np.moveaxis(y, operator.axis, -1)
-        for row in np.ndindex(rows.shape[:-1]):
-            results[row] = formula(rows[row].tolist())
-        return y
-
-    return reference
-
-
-def softmax(entries):
-    weights = [math.exp(value) for value in entries]
-    return [weight / math.fsum(weights) for weight in weights]
-
-
-def log_softmax(entries):
-    return [math.log(probability) for probability in softmax(entries)]
-
-
 def gelu(operator, value):
     if operator.approximate == "none":
         return value * math.erfc(-value / math.sqrt(2)) / 2
@@ -74,19 +41,26 @@ def gelu(operator, value):
     return value * (1 + math.tanh(inner)) / 2
 
 
+def softplus(operator, value):
+    return math.log(1 + math.exp(operator.beta * value)) / operator.beta
+
+
 RECORDS = [
-    Record(ReLU, activation_cases(st.just(ReLU())), each(lambda _, v: max(v, 0.0))),
-    Record(
-        LeakyReLU,
-        activation_cases(st.sampled_from((0.0, 0.01, 0.5, 1.0, 1.5)).map(LeakyReLU)),
-        each(lambda operator, v: v if v > 0 else operator.negative_slope * v),
-    ),
     Record(
         Sigmoid, activation_cases(st.just(Sigmoid())), each(lambda _, v: 1 / (1 + math.exp(-v)))
     ),
     Record(Tanh, activation_cases(st.just(Tanh())), each(lambda _, v: math.tanh(v))),
     Record(GELU, activation_cases(st.sampled_from(("none", "tanh")).map(GELU)), each(gelu)),
     Record(SiLU, activation_cases(st.just(SiLU())), each(lambda _, v: v / (1 + math.exp(-v)))),
-    Record(Softmax, axis_cases(Softmax), over_axis(softmax)),
-    Record(LogSoftmax, axis_cases(LogSoftmax), over_axis(log_softmax)),
+    Record(
+        Mish,
+        activation_cases(st.just(Mish())),
+        each(lambda _, v: v * math.tanh(math.log(1 + math.exp(v)))),
+    ),
+    Record(
+        Softplus,
+        activation_cases(st.sampled_from((0.5, 1.0, 3.0)).map(Softplus)),
+        each(softplus),
+    ),
+    Record(Softsign, activation_cases(st.just(Softsign())), each(lambda _, v: v / (1 + abs(v)))),
 ]

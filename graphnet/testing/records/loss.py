@@ -1,4 +1,4 @@
-"""Losses against loops over the examples, one Python float at a time."""
+"""Losses of values against loops over the entries, one Python float at a time."""
 
 from __future__ import annotations
 
@@ -7,68 +7,69 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
+from graphnet.testing.batches import batched
 from graphnet.testing.case import Case
 from graphnet.testing.record import Record
 from graphnet.testing.strategies import random_array, seeds, shapes, spaced_array
-from ops import Hinge, L2Penalty, MeanSquaredError, SoftmaxCrossEntropy
+from ops.loss import REDUCTIONS, Huber, KLDivergence, L1Loss, L2Penalty, MeanSquaredError
 
-LABELS = st.sampled_from(("int8", "uint8", "int32", "int64", "uint64"))
+reductions = st.sampled_from(REDUCTIONS)
 
 
-def drawn_labels(classes, shape, dtype, seed):
-    return np.random.default_rng([seed, 2]).integers(0, classes, shape).astype(dtype)
+def entries_for(draw, reduction):
+    """A shape that has something to take the mean of, where one is taken."""
+    shape = draw(batched(min_rank=reduction == "batchmean"))
+    return tuple(max(n, 1) for n in shape) if "mean" in reduction else shape
+
+
+def combined(values, reduction, shape):
+    """What becomes of the losses of the entries, given in raster order."""
+    if reduction == "none":
+        return np.reshape(np.array(values, dtype=np.float64), shape)
+    count = {"mean": len(values), "batchmean": (*shape, 1)[0]}.get(reduction, 1)
+    return math.fsum(values) / count
+
+
+def loop(loss):
+    """A reference that applies ``loss(operator, x, label)`` to one entry after the other."""
+
+    def reference(operator, x, labels):
+        pairs = zip(x.flat, labels.flat, strict=True)
+        values = [loss(operator, float(p), float(q)) for p, q in pairs]
+        return combined(values, operator.reduction, x.shape)
+
+    return reference
 
 
 @st.composite
-def cross_entropy_cases(draw):
-    batch, classes = draw(st.integers(1, 4)), draw(st.integers(1, 5))
-    positions = draw(shapes(0, 2, max_size=3))
-    seed = draw(seeds)
-    labels = drawn_labels(classes, (batch, *positions), draw(LABELS), seed)
-    x = random_array((batch, classes, *positions), seed)
-    return Case(SoftmaxCrossEntropy(), (x, labels), seed)
-
-
-def cross_entropy(_, x, labels):
-    terms = []
-    for n, *at in np.ndindex(labels.shape):
-        logits = x[(n, slice(None), *at)].tolist()
-        terms.append(math.log(math.fsum(map(math.exp, logits))) - logits[labels[(n, *at)]])
-    return math.fsum(terms) / len(terms)
+def apart(draw, operator):
+    """Differences spaced apart, and a delta midway between two of them."""
+    reduction, seed = draw(reductions), draw(seeds)
+    shape = entries_for(draw, reduction)
+    difference = spaced_array(shape, seed)
+    labels = random_array(shape, seed + 1)
+    fields = {"reduction": reduction}
+    if operator is Huber:
+        half = max(difference.size + difference.size % 2, 2) // 2
+        fields["delta"] = draw(st.integers(1, half + 1)) * 2.0 / half
+    return Case(operator(**fields), (labels + difference, labels), seed)
 
 
 @st.composite
-def hinge_cases(draw):
-    batch, classes = draw(st.integers(1, 4)), draw(st.integers(1, 5))
-    seed = draw(seeds)
-    x = spaced_array((batch, classes), seed)
-    # scores differ by whole multiples of the spacing, so half of one keeps all off the margin
-    spacing = 4.0 / (x.size + x.size % 2)
-    margin = draw(st.just(0.0) | st.integers(0, x.size).map(lambda n: (n + 0.5) * spacing))
-    return Case(Hinge(margin), (x, drawn_labels(classes, batch, draw(LABELS), seed)), seed)
+def divergence_cases(draw):
+    reduction = draw(st.sampled_from((*REDUCTIONS, "batchmean")))
+    log_target, seed = draw(st.booleans()), draw(seeds)
+    shape = entries_for(draw, reduction)
+    labels = np.random.default_rng([seed, 2]).uniform(0.05, 1.0, shape)
+    if log_target:
+        labels = np.log(labels)
+    x = random_array(shape, seed)
+    return Case(KLDivergence(reduction, log_target), (x, labels), seed)
 
 
-def hinge(operator, x, labels):
-    terms = [
-        max(0.0, score - row[label] + operator.margin)
-        for row, label in zip(x.tolist(), labels.tolist(), strict=True)
-        for j, score in enumerate(row)
-        if j != label
-    ]
-    return math.fsum(terms) / len(labels)
-
-
-squared_cases = st.builds(
-    lambda shape, seed: Case(
-        MeanSquaredError(), (random_array(shape, seed), random_array(shape, seed + 1)), seed
-    ),
-    shapes(min_rank=0),
-    seeds,
-)
-
-
-def squared(_, x, labels):
-    return math.fsum((p - q) ** 2 for p, q in zip(x.flat, labels.flat, strict=True)) / x.size
+def divergence(operator, x, label):
+    probability = math.exp(label) if operator.log_target else label
+    return probability * math.log(probability) - probability * x
 
 
 @st.composite
@@ -83,9 +84,16 @@ def penalty(operator, loss, *weights):
     return float(loss) + operator.strength * math.fsum(v * v for w in weights for v in w.flat)
 
 
+def huber(operator, x, label):
+    size = abs(x - label)
+    straight = size > operator.delta
+    return operator.delta * (size - operator.delta / 2) if straight else size**2 / 2
+
+
 RECORDS = [
-    Record(SoftmaxCrossEntropy, cross_entropy_cases(), cross_entropy),
-    Record(Hinge, hinge_cases(), hinge),
-    Record(MeanSquaredError, squared_cases, squared),
+    Record(MeanSquaredError, apart(MeanSquaredError), loop(lambda _, x, label: (x - label) ** 2)),
+    Record(L1Loss, apart(L1Loss), loop(lambda _, x, label: abs(x - label))),
+    Record(Huber, apart(Huber), loop(huber)),
+    Record(KLDivergence, divergence_cases(), loop(divergence), linear=("x",)),
     Record(L2Penalty, penalty_cases(), penalty, linear=("loss",)),
 ]

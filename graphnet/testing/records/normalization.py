@@ -14,12 +14,11 @@ import statistics
 import numpy as np
 from hypothesis import strategies as st
 
-from graphnet.kernels.naive import NaiveBatchNorm
 from graphnet.testing.batches import batch_sizes, batched
 from graphnet.testing.case import Case
 from graphnet.testing.record import Record
 from graphnet.testing.strategies import random_array, seeds, shapes, spaced_array
-from ops import BatchNorm, BatchNormInference, GroupNorm, LayerNorm
+from ops.normalization import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 
 
 def epsilons(count):
@@ -39,58 +38,27 @@ def gain_and_shift(shape, seed):
     return gamma + np.copysign(0.5, gamma), beta
 
 
-def statistics_of(channels, seed):
-    """running_mean and a positive running_var."""
-    mean, var = random_array((2, channels), seed)
-    return mean, 0.5 + np.abs(var)
-
-
 def normalized(entries, mean, variance, eps):
     return [(value - mean) / math.sqrt(variance + eps) for value in entries]
 
 
 @st.composite
-def batch_cases(draw):
-    channels, positions = draw(st.integers(1, 3)), draw(shapes(0, 3, max_size=3))
-    batch = draw(st.integers(1 if math.prod(positions) > 1 else 2, 4))
-    count = batch * math.prod(positions)
+def last_axes(draw):
+    """x, its shape from some axis on, that axis counted from either end, and a seed."""
+    shape = draw(batched())
+    first = draw(st.integers(1 if shape[0] == 0 and len(shape) > 1 else 0, len(shape) - 1))
+    shape = (max(shape[0], 1), *shape[1:]) if first == 0 else shape
     seed = draw(seeds)
-    operator = BatchNorm(eps=draw(epsilons(count)), momentum=draw(st.sampled_from((0.0, 0.9, 1.0))))
-    rows = spread(channels, count, seed).reshape(channels, batch, *positions)
-    x = np.ascontiguousarray(np.moveaxis(rows, 0, 1))  # (C, N, *positions) -> (N, C, *positions)
-    learned, running = gain_and_shift((channels,), seed + 100), statistics_of(channels, seed + 101)
-    return Case(operator, (x, *learned, *running), seed)
-
-
-@st.composite
-def inference_cases(draw):
-    shape = draw(batched(min_rank=2))
-    seed = draw(seeds)
-    operator = BatchNormInference(eps=draw(st.sampled_from((1e-5, 0.1))))
-    x = random_array(shape, seed)
-    learned, running = gain_and_shift(shape[1:2], seed + 100), statistics_of(shape[1], seed + 101)
-    return Case(operator, (x, *learned, *running), seed)
-
-
-def inference(operator, x, gamma, beta, running_mean, running_var):
-    y = np.zeros_like(x)
-    for n, c, *at in np.ndindex(x.shape):
-        (x_hat,) = normalized([x[(n, c, *at)]], running_mean[c], running_var[c], operator.eps)
-        y[(n, c, *at)] = gamma[c] * x_hat + beta[c]
-    return y
+    axis = draw(st.sampled_from((first, first - len(shape))))
+    x = spread(math.prod(shape[:first]), math.prod(shape[first:]), seed).reshape(shape)
+    return x, shape[first:], axis, seed
 
 
 @st.composite
 def layer_cases(draw):
-    shape = draw(batched())
-    first = draw(st.integers(1 if shape[0] == 0 and len(shape) > 1 else 0, len(shape) - 1))
-    shape = (max(shape[0], 1), *shape[1:]) if first == 0 else shape
-    count = math.prod(shape[first:])
-    seed = draw(seeds)
-    axis = draw(st.sampled_from((first, first - len(shape))))
-    x = spread(math.prod(shape[:first]), count, seed).reshape(shape)
-    learned = gain_and_shift(shape[first:], seed + 100)
-    return Case(LayerNorm(axis, draw(epsilons(count))), (x, *learned), seed)
+    x, shape, axis, seed = draw(last_axes())
+    eps = draw(epsilons(math.prod(shape)))
+    return Case(LayerNorm(axis, eps), (x, *gain_and_shift(shape, seed + 100)), seed)
 
 
 def layer(operator, x, gamma, beta):
@@ -102,6 +70,24 @@ def layer(operator, x, gamma, beta):
         y[row] = np.reshape(
             [g * v + b for g, v, b in zip(gamma.flat, x_hat, beta.flat, strict=True)], gamma.shape
         )
+    return y
+
+
+@st.composite
+def rms_cases(draw):
+    x, shape, axis, seed = draw(last_axes())
+    eps = draw(epsilons(math.prod(shape)))
+    gamma, _ = gain_and_shift(shape, seed + 100)
+    return Case(RMSNorm(axis, eps), (x, gamma), seed)
+
+
+def rms(operator, x, gamma):
+    y = np.zeros_like(x)
+    for row in np.ndindex(x.shape[: x.ndim - gamma.ndim]):
+        entries = x[row].ravel().tolist()
+        square = math.fsum(value * value for value in entries) / len(entries)
+        x_hat = normalized(entries, 0.0, square, operator.eps)
+        y[row] = np.reshape([g * v for g, v in zip(gamma.flat, x_hat, strict=True)], gamma.shape)
     return y
 
 
@@ -129,19 +115,30 @@ def group(operator, x, gamma, beta):
     return y
 
 
+@st.composite
+def instance_cases(draw):
+    channels, batch = draw(st.integers(1, 3)), draw(batch_sizes)
+    positions = (*draw(shapes(0, 2, max_size=3)), draw(st.integers(2, 3)))
+    seed = draw(seeds)
+    rows = spread(batch * channels, math.prod(positions), seed)
+    x = rows.reshape(batch, channels, *positions)
+    operator = InstanceNorm(eps=draw(epsilons(math.prod(positions))))
+    return Case(operator, (x, *gain_and_shift((channels,), seed + 100)), seed)
+
+
+def instance(operator, x, gamma, beta):
+    y = np.zeros_like(x)
+    for n, c in np.ndindex(x.shape[:2]):
+        entries = x[n, c].ravel().tolist()
+        mean, variance = statistics.fmean(entries), statistics.pvariance(entries)
+        x_hat = normalized(entries, mean, variance, operator.eps)
+        y[n, c] = np.reshape([gamma[c] * v + beta[c] for v in x_hat], x.shape[2:])
+    return y
+
+
 RECORDS = [
-    Record(
-        BatchNorm,
-        batch_cases(),
-        lambda operator, *inputs: NaiveBatchNorm(operator).forward(*inputs)[0],
-        linear=("gamma", "beta"),
-    ),
-    Record(
-        BatchNormInference,
-        inference_cases(),
-        inference,
-        linear=("x", "gamma", "beta", "running_mean"),
-    ),
     Record(LayerNorm, layer_cases(), layer, linear=("gamma", "beta")),
+    Record(RMSNorm, rms_cases(), rms, linear=("gamma",)),
     Record(GroupNorm, group_cases(), group, linear=("gamma", "beta")),
+    Record(InstanceNorm, instance_cases(), instance, linear=("gamma", "beta")),
 ]

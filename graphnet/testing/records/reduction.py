@@ -10,40 +10,71 @@ from hypothesis import strategies as st
 from graphnet.testing.batches import batched
 from graphnet.testing.case import Case
 from graphnet.testing.record import Record
-from graphnet.testing.strategies import random_array, seeds
-from ops import Mean, Sum
+from graphnet.testing.strategies import random_array, seeds, spaced_array
+from ops.reduction import Mean, ReduceL1, ReduceL2, ReduceLogSumExp, Sum
 
 
 @st.composite
-def cases(draw, operator):
-    shape = draw(batched())
-    # a mean needs entries
-    allowed = [axis for axis, n in enumerate(shape) if n or operator is Sum]
+def cases(draw, operator, array=random_array, empty=True):
+    """Axes in every form; with ``empty`` there may be no entry along them."""
+    shape = draw(batched(min_rank=0))
+    allowed = [axis for axis, n in enumerate(shape) if n or empty]
     choices = [st.none()] if len(allowed) == len(shape) else []
     if allowed:
         signed = st.sampled_from(allowed).flatmap(lambda a: st.sampled_from((a, a - len(shape))))
         several = st.lists(signed, min_size=1, unique_by=lambda a: a % len(shape)).map(tuple)
         choices += [signed, several]
-    if not choices:  # the mean of a batch of no entry
+    if not choices:  # all of a batch of no entry
         shape, choices = (1,), [st.none()]
     seed = draw(seeds)
     fields = {"axis": draw(st.one_of(choices)), "keepdims": draw(st.booleans())}
-    return Case(operator(**fields), (random_array(shape, seed),), seed)
+    return Case(operator(**fields), (array(shape, seed),), seed)
 
 
-def reference(operator, x):
-    entries = range(x.ndim) if operator.axis is None else np.atleast_1d(operator.axis)
-    axes = {int(axis) % x.ndim for axis in entries}
-    kept = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
-    groups = {key: [] for key in np.ndindex(kept)}
-    for index in np.ndindex(x.shape):
-        groups[tuple(0 if axis in axes else i for axis, i in enumerate(index))].append(x[index])
-    y = np.zeros(kept)
-    for key, group in groups.items():
-        y[key] = math.fsum(group) / (len(group) if isinstance(operator, Mean) else 1)
-    if operator.keepdims:
-        return y
-    return y.reshape([n for axis, n in enumerate(kept) if axis not in axes])
+def each_group(combine):
+    """The reference that combines the list of entries of each group to one."""
+
+    def reference(operator, x):
+        entries = range(x.ndim) if operator.axis is None else np.atleast_1d(operator.axis)
+        axes = {int(axis) % x.ndim for axis in entries}
+        kept = tuple(1 if axis in axes else n for axis, n in enumerate(x.shape))
+        groups = {key: [] for key in np.ndindex(kept)}
+        for index in np.ndindex(x.shape):
+            key = tuple(0 if axis in axes else i for axis, i in enumerate(index))
+            groups[key].append(float(x[index]))
+        y = np.zeros(kept)
+        for key, group in groups.items():
+            y[key] = combine(group)
+        if operator.keepdims:
+            return y
+        return y.reshape([n for axis, n in enumerate(kept) if axis not in axes])
+
+    return reference
 
 
-RECORDS = [Record(operator, cases(operator), reference, linear=("x",)) for operator in (Sum, Mean)]
+def away_from_zero(shape, seed):
+    """No entry within 0.5 of 0: a length bends sharply where it is small."""
+    x = spaced_array(shape, seed)
+    return x + np.copysign(0.5, x)
+
+
+RECORDS = [
+    Record(Sum, cases(Sum), each_group(math.fsum), linear=("x",)),
+    Record(
+        Mean,
+        cases(Mean, empty=False),
+        each_group(lambda entries: math.fsum(entries) / len(entries)),
+        linear=("x",),
+    ),
+    Record(
+        ReduceL1,
+        cases(ReduceL1, spaced_array),
+        each_group(lambda entries: math.fsum(map(abs, entries))),
+    ),
+    Record(ReduceL2, cases(ReduceL2, away_from_zero), each_group(lambda v: math.hypot(*v))),
+    Record(
+        ReduceLogSumExp,
+        cases(ReduceLogSumExp, empty=False),
+        each_group(lambda entries: math.log(math.fsum(map(math.exp, entries)))),
+    ),
+]

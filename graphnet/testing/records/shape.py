@@ -7,11 +7,11 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from graphnet.testing.batches import batch_sizes, batched
+from graphnet.testing.batches import batched
 from graphnet.testing.case import Case
 from graphnet.testing.record import Record
 from graphnet.testing.strategies import random_array, seeds
-from ops import Concat, Flatten, Pad, Reshape, Transpose
+from ops.shape import Expand, Flatten, Reshape, Squeeze, Transpose, Unsqueeze
 
 
 def moved(x, shape):
@@ -87,45 +87,79 @@ def transpose(operator, x):
     return y
 
 
-@st.composite
-def concat_cases(draw):
-    shape = draw(batched())
-    axis = draw(st.integers(-len(shape), len(shape) - 1))
-    seed = draw(seeds)
-    xs = []
-    for number, size in enumerate(draw(st.lists(batch_sizes, min_size=1, max_size=3))):
-        sizes = list(shape)
-        sizes[axis] = size
-        xs.append(random_array(tuple(sizes), seed + number))
-    return Case(Concat(axis), tuple(xs), seed)
-
-
-def concat(operator, *xs):
-    axis = operator.axis % xs[0].ndim
-    sizes = list(xs[0].shape)
-    sizes[axis] = sum(x.shape[axis] for x in xs)
-    y, start = np.empty(sizes), 0
-    for x in xs:
-        for index in np.ndindex(x.shape):
-            y[(*index[:axis], start + index[axis], *index[axis + 1 :])] = x[index]
-        start += x.shape[axis]
-    return y
+def signed(draw, axis, rank):
+    """An axis counted from the front or from the end."""
+    return axis - draw(st.sampled_from((0, rank)))
 
 
 @st.composite
-def pad_cases(draw):
-    shape = draw(batched())
-    padding = tuple((draw(st.integers(0, 2)), draw(st.integers(0, 2))) for _ in shape)
+def squeeze_cases(draw):
+    shape = list(draw(batched(min_rank=0)))
+    for _ in range(draw(st.sampled_from((1, 2)))):
+        shape.insert(draw(st.integers(0, len(shape))), 1)
+    ones = [axis for axis, n in enumerate(shape) if n == 1]
+    chosen = draw(st.lists(st.sampled_from(ones), min_size=1, unique=True))
+    several = tuple(signed(draw, axis, len(shape)) for axis in chosen)
     seed = draw(seeds)
-    operator = Pad(padding, draw(st.sampled_from((0.0, -2.5, 1.0))))
+    operator = Squeeze(draw(st.sampled_from((None, several[0], several))))
+    return Case(operator, (random_array(tuple(shape), seed),), seed)
+
+
+def squeeze(operator, x):
+    if operator.axes is None:
+        return moved(x, [n for n in x.shape if n != 1])
+    dropped = {axis % x.ndim for axis in operator.axes}
+    return moved(x, [n for axis, n in enumerate(x.shape) if axis not in dropped])
+
+
+@st.composite
+def unsqueeze_cases(draw):
+    shape = draw(batched(min_rank=0, max_rank=3))
+    count = draw(st.sampled_from((1, 2, 3)))
+    rank = len(shape) + count
+    chosen = draw(st.permutations(range(rank)))[:count]
+    axes = tuple(signed(draw, axis, rank) for axis in chosen)
+    seed = draw(seeds)
+    operator = Unsqueeze(axes[0] if count == 1 and draw(st.booleans()) else axes)
     return Case(operator, (random_array(shape, seed),), seed)
 
 
-def pad(operator, x):
-    pairs = list(zip(x.shape, operator.padding, strict=True))
-    y = np.full([n + begin + end for n, (begin, end) in pairs], operator.value)
-    for index in np.ndindex(x.shape):
-        y[tuple(i + begin for i, (_, (begin, _)) in zip(index, pairs, strict=True))] = x[index]
+def unsqueeze(operator, x):
+    rank = x.ndim + len(operator.axes)
+    shape = list(x.shape)
+    for axis in sorted(axis % rank for axis in operator.axes):
+        shape.insert(axis, 1)
+    return moved(x, shape)
+
+
+@st.composite
+def expand_cases(draw):
+    """Sizes that stretch x or leave it as it is, in every way to write them."""
+    shape = tuple(draw(st.sampled_from((n, 1))) for n in draw(batched(min_rank=0)))
+    wanted, named = [], False
+    for n in shape:
+        keeping = [1, -1] if named else [1, -1, "N"]
+        forms = [*keeping, 2, 3, 4] if n == 1 else [*keeping, n] if n else keeping
+        wanted.append(draw(st.sampled_from(forms)))
+        named = named or wanted[-1] == "N"
+    if draw(st.booleans()):
+        wanted = [*draw(st.lists(st.sampled_from((1, 2, 3)), min_size=1, max_size=2)), *wanted]
+    else:
+        # what is not named stays
+        wanted = wanted[draw(st.integers(0, len(wanted))) :]
+    seed = draw(seeds)
+    return Case(Expand(tuple(wanted)), (random_array(shape, seed),), seed)
+
+
+def expand(operator, x):
+    rank = max(x.ndim, len(operator.shape))
+    wanted = [1] * (rank - len(operator.shape)) + list(operator.shape)
+    given = [1] * (rank - x.ndim) + list(x.shape)
+    sizes = [n if size in (1, -1, "N") else size for size, n in zip(wanted, given, strict=True)]
+    y = np.empty(sizes)
+    for index in np.ndindex(y.shape):
+        own = index[rank - x.ndim :]
+        y[index] = x[tuple(i if n > 1 else 0 for i, n in zip(own, x.shape, strict=True))]
     return y
 
 
@@ -133,6 +167,7 @@ RECORDS = [
     Record(Flatten, flatten_cases(), flatten, linear=("x",)),
     Record(Reshape, reshape_cases(), reshape, linear=("x",)),
     Record(Transpose, transpose_cases(), transpose, linear=("x",)),
-    Record(Concat, concat_cases(), concat, linear=("xs0",)),
-    Record(Pad, pad_cases(), pad, linear=("x",)),
+    Record(Squeeze, squeeze_cases(), squeeze, linear=("x",)),
+    Record(Unsqueeze, unsqueeze_cases(), unsqueeze, linear=("x",)),
+    Record(Expand, expand_cases(), expand, linear=("x",)),
 ]

@@ -1,29 +1,27 @@
-"""The command line: ``graphnet train``, ``graphnet check`` and ``graphnet devices``."""
+"""``graphnet train``: a network on a dataset, and a folder with what came of it."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from graphnet import optim
-from graphnet.backends import BACKENDS, BackendError, status
+from graphnet.backends import BACKENDS
+from graphnet.cli.arguments import positive_integer, positive_number, seed_number
 from graphnet.data import Compose, Flip, Shift, Splits, load_cifar10, load_digits, load_idx_folder
-from graphnet.draw import render_table, save_curves
+from graphnet.draw import save_curves
 from graphnet.executor import Executor
 from graphnet.graph import Graph
-from graphnet.kernels import PROVIDERS
-from graphnet.models import deep_convnet, resnet, three_layer_convnet
+from graphnet.models import deep_convnet, mobilenet, resnet, three_layer_convnet, vit
 from graphnet.training import Trainer
-from ops.operator import Operator, describe
 
-__all__ = ["main"]
+__all__ = ["add_train"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +34,7 @@ class Recipe:
     lr: float
     filters: tuple[int, ...]
     pools: tuple[int, ...]
+    patch: int
     dropout: float = 0.0
     augment: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
 
@@ -52,39 +51,24 @@ def _folder(name: str, load: Callable[[Path], Splits]) -> Callable[[Path | None]
 RECIPES = {
     "digits": Recipe(
         load=lambda _: load_digits(), epochs=40, batch_size=64, lr=3e-3,
-        filters=(32, 64, 128), pools=(1,), dropout=0.3,
+        filters=(32, 64, 128), pools=(1,), patch=2, dropout=0.3,
     ),
     "fashion-mnist": Recipe(
         load=_folder("fashion-mnist", load_idx_folder), epochs=10, batch_size=128, lr=4e-3,
-        filters=(32, 64, 128), pools=(0, 1, 2), dropout=0.2, augment=Flip(),
+        filters=(32, 64, 128), pools=(0, 1, 2), patch=4, dropout=0.2, augment=Flip(),
     ),
     "cifar10": Recipe(
         load=_folder("cifar10", load_cifar10), epochs=10, batch_size=128, lr=4e-3,
-        filters=(32, 64, 128), pools=(0, 1, 2), dropout=0.2, augment=Compose(Shift(3), Flip()),
+        filters=(32, 64, 128), pools=(0, 1, 2), patch=4, dropout=0.2,
+        augment=Compose(Shift(3), Flip()),
     ),
 }  # fmt: skip
 
-MODELS = ("deep_convnet", "three_layer_convnet", "resnet18", "resnet34")
+MODELS = ("deep_convnet", "three_layer_convnet", "resnet18", "resnet34", "mobilenet", "vit")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status (0 success, 1 an error, 2 bad usage)."""
-    parsed = _parser().parse_args(arguments)
-    try:
-        parsed.run(parsed)
-    except (ValueError, TypeError, OSError, ImportError, BackendError, AssertionError) as error:
-        print(f"graphnet: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("graphnet: interrupted", file=sys.stderr)
-        return 130
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="graphnet", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
+def add_train(commands: Any) -> None:
+    """Add ``graphnet train`` to the commands."""
     train = commands.add_parser("train", help="train a network on a dataset")
     train.set_defaults(run=_train)
     train.add_argument("dataset", choices=sorted(RECIPES))
@@ -100,20 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--time-limit", type=positive_number, metavar="SECONDS")
     train.add_argument("--out", type=Path, metavar="DIR", help="run folder, default runs/DATASET")
 
-    check = commands.add_parser("check", help="prove an operator of yours")
-    check.set_defaults(run=_check)
-    check.add_argument("operator", metavar="PACKAGE.MODULE:NAME", help="a class or an instance")
-    check.add_argument(
-        "--examples", type=positive_integer, default=50, help="drawn for each promise"
-    )
-    check.add_argument("--seed", type=seed_number, default=0)
 
-    devices = commands.add_parser("devices", help="which backends and kernels work here")
-    devices.set_defaults(run=_devices)
-    return parser
-
-
-def _train(options: argparse.Namespace) -> None:
+def _train(options: argparse.Namespace) -> int:
     recipe = RECIPES[options.dataset]
     splits = recipe.load(options.data)
     _, *image = splits.train.images.shape
@@ -154,6 +126,7 @@ def _train(options: argparse.Namespace) -> None:
         print(f"curves.png not written: {error}")
     print(f"trained in {seconds:.1f} s, run folder {out}")
     print(f"test accuracy {trainer.evaluate(splits.test).accuracy:.4f}")
+    return 0
 
 
 def _model(name: str, recipe: Recipe, image: tuple[int, ...], classes: int) -> Graph:
@@ -167,57 +140,8 @@ def _model(name: str, recipe: Recipe, image: tuple[int, ...], classes: int) -> G
             classes=classes,
             dropout=recipe.dropout,
         )
+    if name == "mobilenet":
+        return mobilenet(image, classes=classes)
+    if name == "vit":
+        return vit(image, patch=recipe.patch, classes=classes)
     return resnet(int(name.removeprefix("resnet")), image, classes=classes)
-
-
-def _devices(options: argparse.Namespace) -> None:
-    rows = [("backend", name, "yes" if works else "no", text) for name, works, text in status()]
-    for name, provider in PROVIDERS.items():
-        rows.append(("kernels", name, "yes", provider.summary))
-    print(render_table(("what", "name", "works", "details"), rows, title="backends and kernels"))
-
-
-def _check(options: argparse.Namespace) -> None:
-    from graphnet.testing import check_operator  # needs Hypothesis, which only this command does
-
-    module, _, name = options.operator.partition(":")
-    if not name:
-        raise ValueError(f"expected PACKAGE.MODULE:NAME, received {options.operator!r}")
-    sys.path.insert(0, "")  # what `python -m` finds, this finds
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"{options.operator}: {error}") from None
-    operator = found() if isinstance(found, type) else found
-    if not isinstance(operator, Operator):
-        raise TypeError(f"expected an operator, {options.operator} is a {type(operator).__name__}")
-    check_operator(operator, max_examples=options.examples, seed=options.seed)
-    print(f"{describe(operator)}: every promise holds on {options.examples} examples each")
-
-
-def seed_number(text: str) -> int:
-    """An argument that is an integer of at least 0."""
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"expected at least 0, received {text}")
-    return value
-
-
-def positive_integer(text: str) -> int:
-    """An argument that is an integer of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, received {text}")
-    return value
-
-
-def positive_number(text: str) -> float:
-    """An argument that is a finite number above 0."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number, received {text}")
-    return value
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,40 @@
+"""The command line: ``graphnet train``, ``graphnet check`` and ``graphnet devices``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+
+from graphnet.backends import BackendError
+from graphnet.cli.check import add_check
+from graphnet.cli.devices import add_devices
+from graphnet.cli.train import add_train
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status (0 success, 1 an error, 2 bad usage)."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        status: int = parsed.run(parsed)
+    except (ValueError, TypeError, OSError, ImportError, BackendError, AssertionError) as error:
+        print(f"graphnet: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("graphnet: interrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="graphnet", description=__doc__)
+    version = f"graphnet {importlib.metadata.version('graphnet')}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_train(commands)
+    add_check(commands)
+    add_devices(commands)
+    return parser

@@ -1,0 +1,161 @@
+"""Picking and writing by indices, against loops over the indices, one Python integer at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from graphnet.testing.batches import batch_sizes, batched
+from graphnet.testing.case import Case
+from graphnet.testing.record import Record
+from graphnet.testing.strategies import random_array, seeds
+from ops.indexing import Embedding, Gather, GatherElements, OneHot, ScatterElements
+
+DTYPES = st.sampled_from(("int64", "int32", "int8", "uint8", "uint64"))
+
+
+def drawn_indices(n, shape, dtype, seed, signed=True):
+    """Indices below n, of either sign where the dtype has both."""
+    low = -n if signed and np.dtype(dtype).kind == "i" else 0
+    return np.asarray(np.random.default_rng([seed, 3]).integers(low, n, shape), dtype)
+
+
+@st.composite
+def gather_cases(draw):
+    shape = list(draw(batched(max_rank=3)))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    shape[axis] = max(shape[axis], 1)
+    places = draw(batched(min_rank=0, max_rank=2))
+    seed = draw(seeds)
+    indices = drawn_indices(shape[axis], places, draw(DTYPES), seed)
+    return Case(Gather(axis), (random_array(tuple(shape), seed), indices), seed)
+
+
+def gather(operator, x, indices):
+    axis = operator.axis % x.ndim
+    y = np.empty((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+    for before in np.ndindex(x.shape[:axis]):
+        for at in np.ndindex(indices.shape):
+            for after in np.ndindex(x.shape[axis + 1 :]):
+                y[(*before, *at, *after)] = x[(*before, int(indices[at]), *after)]
+    return y
+
+
+def along(draw, distinct=False):
+    """A shape with entries along an axis, the axis, and indices that fit it."""
+    shape = list(draw(batched(max_rank=3)))
+    axis = draw(st.integers(-len(shape), len(shape) - 1))
+    shape[axis] = n = draw(st.sampled_from((3, 4, 2, 1)))
+    places = [draw(st.integers(min(size, 1), size)) for size in shape]
+    places[axis] = (
+        draw(st.integers(1, n)) if distinct else draw(st.sampled_from((2, 3, 5, 1, 2, 3, 5, 0)))
+    )
+    seed, dtype = draw(seeds), draw(DTYPES)
+    indices = drawn_indices(n, places, dtype, seed)
+    if distinct:
+        # along the axis, the first few of all entries in random order
+        rng = np.random.default_rng([seed, 4])
+        orders = rng.permuted(np.broadcast_to(np.arange(n), (*places, n)), axis=-1)
+        for at in np.ndindex(*places):
+            first = list(at)
+            first[axis] = 0
+            indices[at] = orders[tuple(first)][at[axis]]
+        if np.dtype(dtype).kind == "i":
+            indices[rng.random(places) < 0.5] -= n
+    return tuple(shape), axis, indices, seed
+
+
+@st.composite
+def gather_elements_cases(draw):
+    shape, axis, indices, seed = along(draw)
+    return Case(GatherElements(axis), (random_array(shape, seed), indices), seed)
+
+
+def gather_elements(operator, x, indices):
+    y = np.empty(indices.shape)
+    for at in np.ndindex(indices.shape):
+        source = list(at)
+        source[operator.axis] = int(indices[at])
+        y[at] = x[tuple(source)]
+    return y
+
+
+@st.composite
+def scatter_elements_cases(draw):
+    reduction = draw(st.sampled_from(("none", "add")))
+    shape, axis, indices, seed = along(draw, distinct=reduction == "none")
+    updates = random_array(indices.shape, seed + 1)
+    operator = ScatterElements(axis, reduction)
+    return Case(operator, (random_array(shape, seed), indices, updates), seed)
+
+
+def scatter_elements(operator, x, indices, updates):
+    y = x.copy()
+    for at in np.ndindex(indices.shape):
+        target = list(at)
+        target[operator.axis] = int(indices[at])
+        kept = y[tuple(target)] if operator.reduction == "add" else 0.0
+        y[tuple(target)] = kept + updates[at]
+    return y
+
+
+@st.composite
+def embedding_cases(draw):
+    """No index meets the padding: its row has no gradient, though the output depends on it."""
+    vocabulary, features = draw(st.sampled_from((4, 2, 5, 3))), draw(st.sampled_from((3, 2, 1)))
+    seed = draw(seeds)
+    places = draw(batched(min_rank=0, max_rank=3))
+    indices = drawn_indices(vocabulary, places, draw(DTYPES), seed, signed=False)
+    padding = draw(st.none() | st.integers(-vocabulary, vocabulary - 1))
+    if padding is not None:
+        unlike = np.asarray((padding + 1) % vocabulary, indices.dtype)
+        indices = np.where(indices == padding % vocabulary, unlike, indices)
+    weight = random_array((vocabulary, features), seed)
+    return Case(Embedding(vocabulary, features, padding), (indices, weight), seed)
+
+
+def embedding(operator, indices, weight):
+    y = np.empty((*indices.shape, operator.features))
+    for at in np.ndindex(y.shape):
+        y[at] = weight[int(indices[at[:-1]]), at[-1]]
+    return y
+
+
+@st.composite
+def one_hot_cases(draw):
+    depth = draw(st.sampled_from((3, 1, 2, 4)))
+    shape = (draw(batch_sizes), *draw(st.lists(st.sampled_from((1, 2, 3)), max_size=2)))
+    shape = draw(st.sampled_from((shape, shape, shape, ())))
+    seed = draw(seeds)
+    fields = {
+        "axis": draw(st.integers(-len(shape) - 1, len(shape))),
+        "on_value": draw(st.sampled_from((1.0, 3.0, 0.0))),
+        "off_value": draw(st.sampled_from((0.0, 2.0))),
+        "dtype": draw(st.sampled_from(("float32", "float64", "int32", "uint8"))),
+    }
+    # some lie outside
+    indices = drawn_indices(depth + 2, shape, draw(DTYPES), seed)
+    return Case(OneHot(depth, **fields), (indices,), seed)
+
+
+def one_hot(operator, indices):
+    axis = operator.axis % (indices.ndim + 1)
+    y = np.full(
+        (*indices.shape[:axis], operator.depth, *indices.shape[axis:]),
+        operator.off_value,
+        operator.dtype,
+    )
+    for at in np.ndindex(indices.shape):
+        entry = int(indices[at])
+        if -operator.depth <= entry < operator.depth:
+            y[(*at[:axis], entry, *at[axis:])] = operator.on_value
+    return y
+
+
+RECORDS = [
+    Record(Gather, gather_cases(), gather, linear=("x",)),
+    Record(GatherElements, gather_elements_cases(), gather_elements, linear=("x",)),
+    Record(ScatterElements, scatter_elements_cases(), scatter_elements, linear=("x", "updates")),
+    Record(Embedding, embedding_cases(), embedding, linear=("weight",)),
+    Record(OneHot, one_hot_cases(), one_hot),
+]

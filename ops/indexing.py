@@ -1,0 +1,424 @@
+"""Entries picked by integer indices, entries written by them, and integers as vectors.
+
+An index below 0 counts from the end of its axis, as -1 does for the last entry.  Indices that
+are fed are checked against the size of the axis.  One that is computed within a graph and
+lies out of range raises IndexError on NumPy and wraps around on CuPy, so that nothing is read
+or written out of bounds on either.
+
+Where indices are equal, gradients add up.  A GPU adds them in no fixed order, so the last
+digits may differ from run to run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ops.arrays import Array, namespace
+from ops.dimension import Size, is_symbolic
+from ops.fields import (
+    FINITE,
+    expect_choice,
+    freeze_counts,
+    freeze_integers,
+    freeze_numbers,
+)
+from ops.initializers import Initializer, Normal
+from ops.operator import (
+    Interval,
+    Parameter,
+    ShapeError,
+    Spec,
+    expect_floating,
+    expect_spec,
+    known,
+    normalize_axis,
+    show,
+)
+from ops.scatter import added_back, added_up, picked, picked_along, places_along
+from ops.shape import Rearrangement
+
+__all__ = ["Embedding", "Gather", "GatherElements", "OneHot", "ScatterElements"]
+
+
+@dataclass(frozen=True)
+class _AlongAxis(Rearrangement):
+    """What picking and writing along one axis share: which indices there are."""
+
+    axis: int = 0
+
+    def domains(self, x: Spec, indices: Spec, *updates: Spec) -> dict[str, Interval]:
+        (n,) = known(x.shape[normalize_axis(self.axis, x.rank)])
+        return {"indices": Interval(-n, n)}
+
+
+@dataclass(frozen=True)
+class Gather(_AlongAxis):
+    """Slices of the input along one axis, as many and in such order as the indices say.
+
+    ``y[..., i, j, ..., :] = x[..., indices[i, j, ...], :]``, where the index stands on ``axis``.
+
+    Shapes:
+        - x: any of one or more axes, of any dtype
+        - indices: any, of an integer dtype, each in ``-n <= i < n`` for n entries along the axis
+        - y: ``x.shape[:axis] + indices.shape + x.shape[axis + 1:]``
+
+    Args:
+        axis: the axis along which to pick, counted from the end if negative; default 0.
+
+    Raises:
+        TypeError: the axis is no integer.
+        ShapeError: there is no such axis or no entry along it, the indices are no integers, or
+            y would have two symbolic axes.
+
+    Source: ONNX ``Gather``.
+
+    >>> import numpy as np
+    >>> Gather(axis=1).forward(np.array([[1.0, 2.0, 3.0]]), np.array([0, -1]))[0]
+    array([[1., 3.]])
+    """
+
+    def __post_init__(self) -> None:
+        freeze_integers(self, "axis")
+
+    def infer(self, x: Spec, indices: Spec) -> Spec:
+        axis = normalize_axis(self.axis, x.rank)
+        _expect_indices(indices, x, axis)
+        rest = (*x.shape[:axis], *x.shape[axis + 1 :])
+        if is_symbolic(rest) and is_symbolic(indices.shape):
+            raise ShapeError(
+                f"expected one symbolic axis in the output, received {show(x)} and indices "
+                f"{show(indices)}; GatherElements picks by indices of each example's own"
+            )
+        return x.with_shape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
+
+    def forward(self, x: Array, indices: Array) -> tuple[Array, tuple[Any, ...]]:
+        return picked(x, indices, self.axis), (indices, x.shape)
+
+    def backward(
+        self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        indices, shape = saved
+        if not needs[0]:
+            return None, None
+        return added_back(dy, indices, shape, normalize_axis(self.axis, len(shape))), None
+
+
+@dataclass(frozen=True)
+class GatherElements(_AlongAxis):
+    """One entry of the input for each index, at the place of the index but for one axis.
+
+    ``y[i, j, k] = x[i, indices[i, j, k], k]`` for three axes and ``axis=1``.
+
+    Shapes:
+        - x: any of one or more axes, of any dtype
+        - indices: as many axes, of an integer dtype and any size along ``axis``, elsewhere no
+          larger than x; each in ``-n <= i < n`` for n entries of x along the axis
+        - y: the shape of the indices
+
+    Args:
+        axis: the axis along which to pick, counted from the end if negative; default 0.
+
+    Raises:
+        TypeError: the axis is no integer.
+        ShapeError: there is no such axis or no entry along it, or the indices are no integers
+            or do not fit the input.
+
+    Source: ONNX ``GatherElements``; PyTorch's ``gather``, which knows no index below 0.
+
+    >>> import numpy as np
+    >>> x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> GatherElements(axis=1).forward(x, np.array([[1], [0]]))[0]
+    array([[2.],
+           [3.]])
+    """
+
+    def __post_init__(self) -> None:
+        freeze_integers(self, "axis")
+
+    def infer(self, x: Spec, indices: Spec) -> Spec:
+        _expect_elements(indices, x, normalize_axis(self.axis, x.rank))
+        return x.with_shape(indices.shape)
+
+    def forward(self, x: Array, indices: Array) -> tuple[Array, tuple[Any, ...]]:
+        return picked_along(x, indices, normalize_axis(self.axis, x.ndim)), (indices, x.shape)
+
+    def backward(
+        self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        indices, shape = saved
+        if not needs[0]:
+            return None, None
+        flat = places_along(indices, shape, normalize_axis(self.axis, len(shape)))
+        return added_up(dy, flat, shape), None
+
+
+@dataclass(frozen=True)
+class ScatterElements(_AlongAxis):
+    """The input with one entry per index written over or added to.
+
+    ``y = x``, then ``y[i, indices[i, j, k], k] = updates[i, j, k]``, or ``+=``, for three axes
+    and ``axis=1``.
+
+    Shapes:
+        - x: any of one or more axes
+        - indices: as many axes, of an integer dtype and any size along ``axis``, elsewhere no
+          larger than x; each in ``-n <= i < n`` for n entries of x along the axis
+        - updates: the shape of the indices, of the dtype of x
+        - y: the shape of x
+
+    Args:
+        axis: the axis along which to write, counted from the end if negative; default 0.
+        reduction: ``"none"`` writes over, where no two indices may meet in one entry: which of
+            them stays is left open, and each gets the gradient.  ``"add"`` adds all that meet,
+            to inputs of a floating dtype.  Default ``"none"``.
+
+    Raises:
+        TypeError, ValueError: the axis is no integer, or the reduction unknown.
+        ShapeError: there is no such axis or no entry along it, or the indices or updates do
+            not fit the input.
+
+    Source: ONNX ``ScatterElements``, of whose reductions ``mul``, ``max`` and ``min`` are left
+    out; PyTorch's ``scatter`` and ``scatter_add``, which know no index below 0.
+
+    >>> import numpy as np
+    >>> y, _ = ScatterElements(reduction="add").forward(
+    ...     np.zeros(3), np.array([2, 0, 2]), np.array([1.0, 2.0, 3.0])
+    ... )
+    >>> y
+    array([2., 0., 4.])
+    """
+
+    reduction: str = "none"
+
+    def __post_init__(self) -> None:
+        freeze_integers(self, "axis")
+        expect_choice(self, "reduction", ("none", "add"))
+
+    def infer(self, x: Spec, indices: Spec, updates: Spec) -> Spec:
+        if self.reduction == "add":
+            expect_floating("an input to add to", x)
+        _expect_elements(indices, x, normalize_axis(self.axis, x.rank))
+        expect_spec("updates", updates, indices.shape, x.dtype)
+        return x
+
+    def flops(self, *specs: Spec) -> int:
+        return specs[2].elements if self.reduction == "add" else 0
+
+    def forward(self, x: Array, indices: Array, updates: Array) -> tuple[Array, tuple[Array, ...]]:
+        places = places_along(indices, x.shape, normalize_axis(self.axis, x.ndim)).reshape(-1)
+        y = x.copy().reshape(-1)
+        if self.reduction == "add":
+            namespace(x).add.at(y, places, updates.reshape(-1))
+        else:
+            y[places] = updates.reshape(-1)
+        return y.reshape(x.shape), (indices,)
+
+    def backward(
+        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        (indices,) = saved
+        axis = normalize_axis(self.axis, dy.ndim)
+        dx = dupdates = None
+        if needs[0]:
+            dx = dy.copy()
+            if self.reduction == "none":
+                # what was written over has no say
+                dx = dx.reshape(-1)
+                dx[places_along(indices, dy.shape, axis).reshape(-1)] = 0
+                dx = dx.reshape(dy.shape)
+        if needs[2]:
+            dupdates = picked_along(dy, indices, axis)
+        return dx, None, dupdates
+
+
+@dataclass(frozen=True)
+class Embedding(Rearrangement):
+    """A learned vector for each integer: row ``indices[...]`` of the weight.
+
+    Shapes:
+        - indices: any, of an integer dtype, each in ``0 <= i < vocabulary``
+        - weight: ``(vocabulary, features)``
+        - y: ``(*indices.shape, features)``
+
+    Args:
+        vocabulary: the number of vectors.
+        features: the length of each.
+        padding_index: an index whose row gets no gradient, counted from the end if negative;
+            the row starts at 0, and so stays there.  None, the default, for no such row.
+
+    Raises:
+        TypeError, ValueError: a field is no positive integer, or the padding index no row.
+        ShapeError: the indices are no integers, or the weight does not fit.
+
+    Source: Bengio, Ducharme, Vincent, Jauvin, "A Neural Probabilistic Language Model", 2003;
+    weight layout and first values, normal with standard deviation 1, as in PyTorch.
+
+    >>> import graphnet as gn
+    >>> Embedding(1000, 16)(gn.Input("tokens", ("N", 64), "int64")).shape
+    (N, 64, 16)
+    """
+
+    vocabulary: int
+    features: int
+    padding_index: int | None = None
+
+    def __post_init__(self) -> None:
+        freeze_counts(self, "vocabulary", "features")
+        if self.padding_index is None:
+            return
+        freeze_integers(self, "padding_index")
+        if not -self.vocabulary <= self.padding_index < self.vocabulary:
+            raise ValueError(
+                f"Embedding: expected a padding_index in {-self.vocabulary}.."
+                f"{self.vocabulary - 1}, received {self.padding_index}"
+            )
+        object.__setattr__(self, "padding_index", self.padding_index % self.vocabulary)
+
+    def parameters(self, indices: Spec) -> dict[str, Parameter]:
+        first = Normal(1.0) if self.padding_index is None else _ZeroRow(self.padding_index)
+        return {"weight": Parameter((self.vocabulary, self.features), first)}
+
+    def infer(self, indices: Spec, weight: Spec) -> Spec:
+        expect_floating("a weight", weight)
+        expect_spec("a weight", weight, (self.vocabulary, self.features), weight.dtype)
+        _expect_indices(indices, weight, 0)
+        return weight.with_shape((*indices.shape, self.features))
+
+    def domains(self, indices: Spec, weight: Spec) -> dict[str, Interval]:
+        return {"indices": Interval(0, self.vocabulary)}
+
+    def forward(self, indices: Array, weight: Array) -> tuple[Array, tuple[Any, ...]]:
+        return picked(weight, indices, 0), (indices,)
+
+    def backward(
+        self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        (indices,) = saved
+        if not needs[1]:
+            return None, None
+        dweight = added_back(dy, indices, (self.vocabulary, self.features), 0)
+        if self.padding_index is not None:
+            dweight[self.padding_index] = 0
+        return None, dweight
+
+
+@dataclass(frozen=True)
+class OneHot(Rearrangement):
+    """A vector for each integer, with one entry on, the one that it counts, and the rest off.
+
+    Shapes:
+        - indices: any, of an integer dtype; -1 counts the last entry, and an index outside
+          ``-depth <= i < depth`` none, so that all stay off
+        - y: the shape of the indices with ``depth`` inserted at ``axis``, of dtype ``dtype``
+
+    Args:
+        depth: the number of entries of each vector.
+        axis: where they stand in y, counted from its end if negative; default -1.
+        on_value: the entry that is counted; default 1.
+        off_value: the other entries; default 0.
+        dtype: of y; default ``"float32"``.
+
+    Raises:
+        TypeError, ValueError: a field is no positive integer or finite number, or the dtype is
+            unknown or cannot hold a value.
+        ShapeError: y has no such axis, or the indices are no integers.
+
+    Source: ONNX ``OneHot``.
+
+    >>> import numpy as np
+    >>> OneHot(3).forward(np.array([0, -1]))[0]
+    array([[1., 0., 0.],
+           [0., 0., 1.]], dtype=float32)
+    """
+
+    depth: int
+    axis: int = -1
+    on_value: float = 1.0
+    off_value: float = 0.0
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        freeze_counts(self, "depth")
+        freeze_integers(self, "axis")
+        freeze_numbers(self, FINITE, "on_value", "off_value")
+        try:
+            spec = Spec((), self.dtype)
+        except ValueError as error:
+            raise ValueError(f"OneHot: {error}") from None
+        object.__setattr__(self, "dtype", spec.dtype)
+        for value in (self.on_value, self.off_value):
+            if not spec.is_floating and not _holds(spec.dtype, value):
+                raise ValueError(f"OneHot: expected values of {spec.dtype}, received {value!r}")
+
+    def infer(self, indices: Spec) -> Spec:
+        _expect_integers(indices)
+        axis = normalize_axis(self.axis, indices.rank + 1)
+        return Spec((*indices.shape[:axis], self.depth, *indices.shape[axis:]), self.dtype)
+
+    def forward(self, indices: Array) -> tuple[Array, tuple[Array, ...]]:
+        xp = namespace(indices)
+        axis = normalize_axis(self.axis, indices.ndim + 1)
+        # (depth, 1, ...) aligns with the last axes of the output
+        entries = xp.arange(self.depth).reshape((self.depth,) + (1,) * (indices.ndim - axis))
+        wanted = xp.expand_dims(indices, axis)
+        hit = (wanted == entries) | (wanted == entries - self.depth)
+        on, off = (xp.full((), v, dtype=self.dtype) for v in (self.on_value, self.off_value))
+        return xp.where(hit, on, off), ()
+
+    def backward(
+        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        return (None,)
+
+
+@dataclass(frozen=True)
+class _ZeroRow(Initializer):
+    """Standard normal entries, but for one row of zeros."""
+
+    row: int
+
+    def sample(self, shape: tuple[int, ...], dtype: str, rng: np.random.Generator) -> np.ndarray:
+        weight = Normal(1.0).sample(shape, dtype, rng)
+        weight[self.row] = 0
+        return weight
+
+
+def _holds(dtype: str, value: float) -> bool:
+    """Whether an integer or boolean dtype has this very value."""
+    try:
+        return value.is_integer() and np.dtype(dtype).type(int(value)) == value
+    except OverflowError:
+        return False
+
+
+def _expect_integers(indices: Spec) -> None:
+    if np.dtype(indices.dtype).kind not in "iu":
+        raise ShapeError(f"expected indices of an integer dtype, received {indices.dtype}")
+
+
+def _expect_indices(indices: Spec, x: Spec, axis: int) -> None:
+    _expect_integers(indices)
+    if x.shape[axis] == 0 and all(n != 0 for n in indices.shape):
+        raise ShapeError(
+            f"expected entries along axis {axis} for indices {show(indices)}, received {show(x)}"
+        )
+
+
+def _expect_elements(indices: Spec, x: Spec, axis: int) -> None:
+    _expect_indices(indices, x, axis)
+    fits = indices.rank == x.rank and all(
+        other == axis or _within(n, size)
+        for other, (n, size) in enumerate(zip(indices.shape, x.shape, strict=True))
+    )
+    if not fits:
+        raise ShapeError(
+            f"expected indices no larger than {show(x)} but along axis {axis}, "
+            f"received {show(indices)}"
+        )
+
+
+def _within(n: Size, size: Size) -> bool:
+    return n == size or (isinstance(n, int) and isinstance(size, int) and n <= size)

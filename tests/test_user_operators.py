@@ -1,0 +1,364 @@
+"""Operators as users write them, with the faults that users make: each is named, and made small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+import graphnet as gn
+from graphnet.testing import BrokenPromise, check_gradients, check_operator
+from ops import Linear, MeanSquaredError, Operator, Parameter, ShapeError, Spec, Tanh
+from ops.arrays import namespace
+from ops.initializers import Constant
+from ops.operator import expect_spec, known
+
+
+@dataclass(frozen=True)
+class Square(Operator):
+    """y = x^2, as it should be."""
+
+    def infer(self, x):
+        return x
+
+    def forward(self, x):
+        return x * x, (x,)
+
+    def backward(self, saved, dy, needs):
+        (x,) = saved
+        return (2 * x * dy,)
+
+
+@dataclass(frozen=True)
+class Scale(Operator):
+    """y = x * scale with a learned factor per feature, as it should be."""
+
+    def parameters(self, x):
+        return {"scale": Parameter(known(x.shape[-1]), Constant(1.0), x.dtype)}
+
+    def infer(self, x, scale):
+        if not x.shape:
+            raise ShapeError("expected an axis of features, received a scalar")
+        expect_spec("a scale", scale, x.shape[-1:], x.dtype)
+        return x
+
+    def forward(self, x, scale):
+        return x * scale, (x, scale)
+
+    def backward(self, saved, dy, needs):
+        x, scale = saved
+        dx = dy * scale if needs[0] else None
+        dscale = (dy * x).sum(axis=tuple(range(x.ndim - 1))) if needs[1] else None
+        # a sum over no axis may be the product itself
+        return dx, dscale
+
+
+@dataclass(frozen=True)
+class ForgottenFactor(Square):
+    """The 2 is missing."""
+
+    def backward(self, saved, dy, needs):
+        (x,) = saved
+        return (x * dy,)
+
+
+@dataclass(frozen=True)
+class MissingSum(Scale):
+    """The gradient of the factor keeps the batch."""
+
+    def backward(self, saved, dy, needs):
+        x, scale = saved
+        return dy * scale if needs[0] else None, dy * x if needs[1] else None
+
+
+@dataclass(frozen=True)
+class SumOverFeatures(Scale):
+    """The gradient of the factor is summed over the wrong axis of a square matrix."""
+
+    def infer(self, x, scale):
+        if x.rank != 2 or x.shape[0] != x.shape[1]:
+            raise ShapeError("expected a square matrix")
+        return super().infer(x, scale)
+
+    def backward(self, saved, dy, needs):
+        x, scale = saved
+        dx = dy * scale if needs[0] else None
+        return dx, (dy * x).sum(axis=1) if needs[1] else None
+
+
+@dataclass(frozen=True)
+class HandedOn(Square):
+    """y = x + 1, whose gradient is dy itself."""
+
+    def forward(self, x):
+        return x + 1, ()
+
+    def backward(self, saved, dy, needs):
+        return (dy,)
+
+
+@dataclass(frozen=True)
+class InPlace(Square):
+    """The input is squared in place."""
+
+    def forward(self, x):
+        saved = x.copy()
+        x *= x
+        return x.copy(), (saved,)
+
+
+@dataclass(frozen=True)
+class Widened(Square):
+    """A NumPy scalar makes float64 of float32."""
+
+    def forward(self, x):
+        return x * x * np.float64(1.0), (x,)
+
+
+@dataclass(frozen=True)
+class WrongShape(Square):
+    """infer forgets that the last axis is summed."""
+
+    def infer(self, x):
+        if not x.shape:
+            raise ShapeError("expected an axis to sum over, received a scalar")
+        return x
+
+    def forward(self, x):
+        return (x * x).sum(axis=-1), (x,)
+
+    def backward(self, saved, dy, needs):
+        (x,) = saved
+        return (2 * x * dy[..., None],)
+
+
+@dataclass(frozen=True)
+class NeedsIgnored(Scale):
+    """Both gradients are always computed."""
+
+    def backward(self, saved, dy, needs):
+        return super().backward(saved, dy, (True, True))
+
+
+@dataclass(frozen=True)
+class HostOnly(Square):
+    """NumPy by name, which no array of a GPU survives."""
+
+    def forward(self, x):
+        return np.square(np.asarray(x)), (x,)
+
+
+class Memory:
+    """Where the next operator hides what it should have saved."""
+
+    last = None
+
+
+@dataclass(frozen=True)
+class Hidden(Square):
+    """What backward reads is kept outside saved."""
+
+    def forward(self, x):
+        Memory.last = x
+        return x * x, ()
+
+    def backward(self, saved, dy, needs):
+        return (2 * Memory.last * dy,)
+
+
+#: The operator, the promise that it breaks, and the smallest input that can show it.
+FAULTS = [
+    (ForgottenFactor(), "gradient of 'x'", "x float64 ()"),
+    (MissingSum(), "gradient shape", "x float64 (1, 1)"),
+    (SumOverFeatures(), "gradient of 'scale'", "x float64 (2, 2)"),
+    (HandedOn(), "aliasing", "x float64 ()"),
+    (InPlace(), "changed input", "x float64 ()"),
+    (Widened(), "dtype", "x float32 ()"),
+    (WrongShape(), "inferred shape", "x float64 (1,)"),
+    (NeedsIgnored(), "needs", "x float64 (1,)"),
+    (HostOnly(), "backend strict", "x float64 ()"),
+    (Hidden(), "saved", "x float64 ()"),
+]
+
+
+@pytest.mark.parametrize(("operator", "promise", "smallest"), FAULTS, ids=lambda v: repr(v))
+def test_the_fault_is_named_and_shown_on_the_smallest_input(operator, promise, smallest):
+    with pytest.raises(BrokenPromise) as caught:
+        check_operator(operator)
+    assert caught.value.promise == promise
+    text = str(caught.value)
+    first, *_ = text.splitlines()
+    assert first.startswith(f"{operator!r} with {smallest}")
+    assert f"promise:   {promise}" in text
+
+
+@pytest.mark.parametrize(("operator", "promise", "smallest"), FAULTS, ids=lambda v: repr(v))
+def test_the_line_that_is_printed_reproduces_the_fault(operator, promise, smallest):
+    with pytest.raises(BrokenPromise) as caught:
+        check_operator(operator)
+    with pytest.raises(BrokenPromise) as again:
+        eval(caught.value.reproduce, {**globals()})
+    assert again.value.promise == promise
+    assert str(again.value) == str(caught.value)
+
+
+def test_the_operators_without_a_fault_keep_every_promise():
+    check_operator(Square())
+    check_operator(Scale(), linear=["x", "scale"])
+
+
+def test_a_wrong_gradient_is_shown_where_it_is_worst():
+    with pytest.raises(BrokenPromise, match=r"most at its one entry: \S+, expected \S+"):
+        check_operator(ForgottenFactor())
+
+
+def test_an_operator_that_is_not_defined_everywhere_gets_a_range():
+    @dataclass(frozen=True)
+    class Root(Square):
+        def forward(self, x):
+            y = namespace(x).sqrt(x)
+            return y, (y,)
+
+        def backward(self, saved, dy, needs):
+            (y,) = saved
+            return (dy / (2 * y),)
+
+    check_operator(Root(), low=0.1, high=4.0)
+    with pytest.raises(BrokenPromise):
+        check_operator(Root())
+
+
+def test_a_strategy_may_draw_shapes_specs_or_arrays():
+    check_operator(Square(), st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    check_operator(Square(), st.builds(Spec, st.tuples(st.integers(1, 3)), st.just("float64")))
+    check_operator(Square(), st.integers(1, 3).map(lambda n: np.linspace(1.0, 2.0, n)))
+    with pytest.raises(BrokenPromise, match="seed=3, max_examples=50"):
+        check_operator(ForgottenFactor(), st.integers(1, 3).map(np.ones), seed=3)
+
+
+def test_the_fixture_of_the_plugin_proves_in_one_line(check_operator):
+    check_operator(Square())
+    with pytest.raises(BrokenPromise):
+        check_operator(ForgottenFactor())
+
+
+# what breaks the contract as a class, or in what it returns
+
+
+@dataclass(frozen=True)
+class OneGradientTooFew(Scale):
+    def backward(self, saved, dy, needs):
+        return (dy * saved[1],)
+
+
+@dataclass(frozen=True)
+class NoTuple(Square):
+    def backward(self, saved, dy, needs):
+        return 2 * saved[0] * dy
+
+
+@dataclass(frozen=True)
+class SavedNoTuple(Square):
+    def forward(self, x):
+        return x * x, x
+
+
+@dataclass(frozen=True)
+class OutputOnly(Square):
+    def forward(self, x):
+        return x * x
+
+
+@dataclass(frozen=True)
+class HoldsArray(Square):
+    table: np.ndarray = field(default_factory=lambda: np.ones(2))
+
+
+@dataclass(frozen=True)
+class HoldsList(Square):
+    sizes: list[int] = field(default_factory=lambda: [1, 2])
+
+
+class NotDecorated(Square):
+    pass
+
+
+@dataclass
+class Melting(Operator):
+    factor: float = 1.0
+
+    infer, forward, backward = Square.infer, Square.forward, Square.backward
+
+
+@dataclass(frozen=True)
+class OtherArguments(Square):
+    def forward(self, x, y):
+        return x * y, ()
+
+
+@dataclass(frozen=True)
+class NoNeeds(Square):
+    def backward(self, saved, dy):
+        return (dy.copy(),)
+
+
+BROKEN_STRUCTURE = [
+    (OneGradientTooFew(), "one gradient for each of the 2 inputs", "received a tuple"),
+    (NoTuple(), "backward must return a tuple", "received ndarray"),
+    (SavedNoTuple(), "must be a tuple", "ndarray"),
+    (OutputOnly(), "forward must return", "(output, saved)"),
+]
+
+BROKEN_CLASS = [
+    (HoldsArray(), "field 'table' holds an array", "as an input of infer and forward"),
+    (HoldsList(), "field 'sizes' holds a list", "make it a tuple"),
+    (NotDecorated(), "must be decorated with", "@dataclass(frozen=True)"),
+    (Melting(), "must be decorated with", "@dataclass(frozen=True)"),
+    (OtherArguments(), "forward must take the arguments of infer, (x)", "received (x, y)"),
+    (NoNeeds(), "backward must take the arguments (saved, dy, needs)", "received (saved, dy)"),
+]
+
+
+@pytest.mark.parametrize(("operator", "problem", "advice"), BROKEN_CLASS, ids=lambda v: str(v))
+def test_a_class_that_breaks_the_contract_is_refused_when_it_is_checked_or_declared(
+    operator, problem, advice
+):
+    for attempt in (lambda: check_operator(operator), lambda: operator(gn.Input("x", ("N", 2)))):
+        with pytest.raises(TypeError) as caught:
+            attempt()
+        assert problem in str(caught.value) and advice in str(caught.value)
+
+
+@pytest.mark.parametrize(("operator", "problem", "advice"), BROKEN_STRUCTURE, ids=lambda v: str(v))
+def test_results_of_the_wrong_structure_are_refused_with_what_to_change(operator, problem, advice):
+    with pytest.raises(BrokenPromise) as caught:
+        check_operator(operator)
+    assert caught.value.promise == "structure"
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(("operator", "problem", "advice"), BROKEN_STRUCTURE, ids=lambda v: str(v))
+def test_the_executor_refuses_the_same_results_and_names_the_node(operator, problem, advice):
+    x, label = gn.Input("x", ("N", 2)), gn.Input("label", ("N", 2))
+    loss = MeanSquaredError()(operator(Linear(2)(x)), label)
+    net = gn.Executor(gn.Graph(loss=loss))
+    feeds = {"x": np.ones((3, 2), np.float32), "label": np.ones((3, 2), np.float32)}
+    with pytest.raises(gn.ContractError) as caught:
+        net.forward(training=True, **feeds)
+        net.backward()
+    assert advice in str(caught.value)
+    assert type(operator).__name__ in "".join(caught.value.__notes__)
+
+
+def test_check_gradients_names_the_node_where_the_error_enters():
+    x, label = gn.Input("x", ("N", 2)), gn.Input("label", ("N", 3))
+    y = Linear(3)(ForgottenFactor()(Tanh()(Linear(2)(x)), name="squared"))
+    graph = gn.Graph(loss=MeanSquaredError()(y, label))
+    rng = np.random.default_rng(0)
+    feeds = {"x": rng.normal(size=(4, 2)), "label": rng.normal(size=(4, 3))}
+    with pytest.raises(BrokenPromise) as caught:
+        check_gradients(graph, feeds)
+    assert "the error enters at squared (ForgottenFactor, declared at" in str(caught.value)
+    assert "'linear_1." in caught.value.promise
