@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples import cifar10_in_a_minute
+from examples import (
+    character_transformer,
+    cifar10_in_a_minute,
+    mobilenet_on_digits,
+    unet_on_digits,
+    vit_on_digits,
+)
 
 CIFAR10 = os.environ.get("GRAPHNET_CIFAR10")
 
@@ -28,3 +34,22 @@ def test_the_cifar10_example_trains_on_files_of_the_real_format(tmp_path):
 @pytest.mark.skipif(CIFAR10 is None, reason="GRAPHNET_CIFAR10 names no folder with CIFAR-10")
 def test_a_small_network_passes_71_percent_on_cifar10_in_a_minute():
     assert cifar10_in_a_minute.train(Path(CIFAR10)) > cifar10_in_a_minute.AIM
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", [vit_on_digits, mobilenet_on_digits])
+def test_an_image_classifier_learns_the_digits_within_seconds(example):
+    assert example.train(seconds=60, epochs=4) > 0.5, "chance is 0.1"
+
+
+@pytest.mark.slow
+def test_the_unet_learns_to_find_digits_within_seconds():
+    learned, background = unet_on_digits.train(seconds=60, updates=60)
+    assert learned.overlap > 1.5 * background.overlap
+
+
+@pytest.mark.slow
+def test_the_character_transformer_learns_more_than_frequencies_within_seconds():
+    result = character_transformer.train(seconds=60, updates=60, length=20)
+    assert result.bits < result.baseline
+    assert len(result.sample) >= 20

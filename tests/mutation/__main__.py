@@ -25,8 +25,6 @@ from tests.mutation.mutators import Mutant, mutants
 
 #: Seconds after which a mutant that still runs counts as killed.
 PATIENCE = 120
-#: How many of the operators that share a function are tried for each of its mutants.
-USERS = 6
 
 
 class Fate(NamedTuple):
@@ -70,7 +68,7 @@ def survive(records: list[Record], examples: int) -> str | None:
 
 def try_mutant(function: Function, mutant: Mutant, examples: int) -> Fate:
     """Plant a mutant in a process of its own and see whether a promise breaks."""
-    records = [record for record in RECORDS if record.operator in function.users][:USERS]
+    records = [record for record in RECORDS if record.operator in function.users]
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
 

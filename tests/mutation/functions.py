@@ -8,7 +8,7 @@ import importlib
 import inspect
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Function:
         name: ``module.Class.method`` or ``module.function``.
         function: the function object itself.
         tree: its syntax tree.
-        users: the operators whose backward pass runs it.
+        users: the operators that run it.
     """
 
     name: str
@@ -55,18 +55,24 @@ def reached_functions(operators: list[type[Operator]]) -> list[Function]:
     """All functions of ``ops`` that the backward passes of these operators run."""
     found: dict[types.FunctionType, Function] = {}
     for operator in operators:
-        for name, function, tree in _reach(operator):
+        for name, function, tree in _reach(operator, "backward"):
             entry = found.setdefault(function, Function(name, function, tree))
             entry.users.append(operator)
+    for operator in operators:  # forward passes that share a helper find its faults too
+        for _, function, _ in _reach(operator, "forward"):
+            if function in found and operator not in found[function].users:
+                found[function].users.append(operator)
     return list(found.values())
 
 
-def _reach(operator: type[Operator]) -> Iterator[tuple[str, types.FunctionType, ast.FunctionDef]]:
-    waiting = [(operator, "backward")]
-    seen = set()
+def _reach(
+    operator: type[Operator], start: str
+) -> Iterator[tuple[str, types.FunctionType, ast.FunctionDef]]:
+    waiting: list[tuple[object, str]] = [(operator, start)]
+    seen: set[types.FunctionType] = set()
     while waiting:
         owner, name = waiting.pop()
-        located = _locate(owner, name)
+        located = _locate(owner, name, {start})
         if located is None or located[1] in seen:
             continue
         full_name, function, tree = located
@@ -87,10 +93,12 @@ def _windows() -> type:
     return importlib.import_module("ops.windows").Windows
 
 
-def _locate(owner: object, name: str) -> tuple[str, types.FunctionType, ast.FunctionDef] | None:
+def _locate(
+    owner: object, name: str, allowed: Container[str] = ()
+) -> tuple[str, types.FunctionType, ast.FunctionDef] | None:
     """The function of that name in a class or module, if it is one of ``ops`` to be mutated."""
     if inspect.isclass(owner):
-        if name in NOT_BACKWARD and issubclass(owner, Operator):
+        if name in NOT_BACKWARD and name not in allowed and issubclass(owner, Operator):
             return None
         classes = [cls for cls in owner.__mro__ if name in vars(cls)]
         if not classes:

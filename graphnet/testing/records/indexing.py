@@ -22,7 +22,7 @@ def drawn_indices(n, shape, dtype, seed, signed=True):
 
 @st.composite
 def gather_cases(draw):
-    shape = list(draw(batched(max_rank=3)))
+    shape = list(draw(batched(max_rank=4)))
     axis = draw(st.integers(-len(shape), len(shape) - 1))
     shape[axis] = max(shape[axis], 1)
     places = draw(batched(min_rank=0, max_rank=2))

@@ -1,0 +1,68 @@
+"""ONNX's attention and recurrent networks, gates and directions in the order of ours."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.oracles.onnx_node import run
+
+
+def attention(operator, query, key, value, mask=None):
+    if mask is not None:
+        # the standard wants two axes or more
+        mask = np.broadcast_to(mask, (len(query), operator.heads, query.shape[1], key.shape[1]))
+    return run(
+        "Attention",
+        query,
+        key,
+        value,
+        mask,
+        q_num_heads=operator.heads,
+        kv_num_heads=operator.heads,
+        is_causal=int(operator.causal),
+        scale=operator.scale,
+    )
+
+
+def recurrent(name, order, operator, inputs, **attributes):
+    """One direction after the other, gates in the standard's order, steps first."""
+    x, input_weight, hidden_weight, input_bias, hidden_bias, *states = inputs
+    backward = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
+    found = []
+    for d, turned in enumerate(backward[operator.direction]):
+
+        def rows(array, d=d):
+            """The rows of one direction, their gates in the other order."""
+            gates = np.split(array[d : d + 1], len(order), axis=1)
+            return np.concatenate([gates[number] for number in order], axis=1)
+
+        bias = None
+        if operator.bias:
+            bias = np.concatenate([rows(input_bias), rows(hidden_bias)], axis=1)
+        steps = x.swapaxes(0, 1)
+        # the reference implementation knows the direction forward only
+        y, *last = run(
+            name,
+            steps[::-1] if turned else steps,
+            rows(input_weight),
+            rows(hidden_weight),
+            bias,
+            None,
+            *(None if state is None else state[d : d + 1] for state in states),
+            outputs=1 + len(states),
+            hidden_size=operator.units,
+            **attributes,
+        )
+        y = y[::-1] if turned else y
+        found.append((y[:, 0].swapaxes(0, 1), *last))
+    sequences, *finals = zip(*found, strict=True)
+    return np.concatenate(sequences, axis=2), *(np.concatenate(each) for each in finals)
+
+
+def lstm(operator, *inputs):
+    return recurrent("LSTM", (0, 3, 1, 2), operator, inputs)  # i, f, g, o -> i, o, f, g
+
+
+def gru(operator, *inputs):
+    after = int(operator.reset_after)
+    return recurrent("GRU", (1, 0, 2), operator, inputs, linear_before_reset=after)

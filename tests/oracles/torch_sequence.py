@@ -1,0 +1,64 @@
+"""PyTorch's attention and recurrent networks, with the configurations that it lacks composed."""
+
+from __future__ import annotations
+
+import math
+
+from tests.oracles import Lazy, as_tuple
+
+torch = Lazy("torch")
+F = Lazy("torch.nn.functional")
+
+
+def attention(operator, query, key, value, mask=None):
+    batch, queries, keys = len(query), query.shape[1], key.shape[1]
+    causal = operator.causal
+    if mask is not None:
+        mask = mask.broadcast_to(batch, operator.heads, queries, keys)
+        if causal:
+            # torch takes a mask or causal, not both
+            visible, causal = torch.ones(queries, keys, dtype=torch.bool).tril(), False
+            hidden = False if mask.dtype == torch.bool else -math.inf
+            mask = torch.where(visible, mask, hidden)
+    query, key, value = (
+        x.unflatten(2, (operator.heads, x.shape[2] // operator.heads)).transpose(1, 2)
+        for x in (query, key, value)
+    )
+    y = F.scaled_dot_product_attention(
+        query, key, value, mask, is_causal=causal, scale=operator.scale
+    )
+    return y.transpose(1, 2).flatten(2)
+
+
+def recurrent(module, operator, x, input_weight, hidden_weight, input_bias, hidden_bias, *states):
+    network = getattr(torch.nn, module)(
+        x.shape[2],
+        operator.units,
+        bias=operator.bias,
+        batch_first=True,
+        bidirectional=operator.directions == 2,
+        dtype=x.dtype,
+    )
+    learned = {}
+    for d, suffix in enumerate(("", "_reverse")[: operator.directions]):
+        learned[f"weight_ih_l0{suffix}"] = input_weight[d]
+        learned[f"weight_hh_l0{suffix}"] = hidden_weight[d]
+        if operator.bias:
+            learned[f"bias_ih_l0{suffix}"] = input_bias[d]
+            learned[f"bias_hh_l0{suffix}"] = hidden_bias[d]
+    zeros = x.new_zeros(operator.directions, len(x), operator.units)
+    start = tuple(zeros if state is None else state for state in states)
+    # a direction of torch's is forward, or forward and reverse
+    turned = operator.direction == "reverse"
+    inputs = (x.flip(1) if turned else x, start if len(start) > 1 else start[0])
+    y, last = torch.func.functional_call(network, learned, inputs)
+    return (y.flip(1) if turned else y, *as_tuple(last))
+
+
+def lstm(operator, *inputs):
+    return recurrent("LSTM", operator, *inputs)
+
+
+def gru(operator, *inputs):
+    # torch resets after the product only
+    return recurrent("GRU", operator, *inputs) if operator.reset_after else None
