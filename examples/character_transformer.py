@@ -7,9 +7,8 @@ hundred thousand characters.  The last tenth is held out.  The figure is how man
 character of it costs: the mean of -log2 of the probability that the network gave to the
 character that came.  Guessing by how often each character occurs is the baseline.
 
-Measured on two cores with NumPy after a minute: 0.00 bits a character, where the baseline has
-0.00 (a table of which character follows which has 0.00).  The aim is less than 0.0; the exit
-status says whether it was met.
+Measured on one thread with NumPy after a minute: 2.09 bits a character, where the baseline has
+4.68.  The aim is less than 3.0; the exit status says whether it was met.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@
 DIR holds the four files of Fashion-MNIST or MNIST; without it the digits are learned.  Each
 convolution is split into one of each channel by itself and one across the channels, so five
 blocks and the stem have about 136,000 parameters for the digits, where whole convolutions of
-the same widths would have 0.
+the same widths would have 1,130,000.
 
-Measured on two cores with NumPy: a test accuracy of 0.000 on the digits and 0.000 on
-Fashion-MNIST after a minute.  The aims are more than 0.00 and 0.00; the exit status says
+Measured on one thread with NumPy: a test accuracy of 0.989 on the digits after a minute.  The
+aims are more than 0.97, and 0.80 on Fashion-MNIST, which was not measured; the exit status says
 whether the one at hand was met.
 """
 

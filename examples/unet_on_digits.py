@@ -11,8 +11,8 @@ pixels, and the intersection over union of each class with its label, averaged o
 Most of a canvas is background, so to call everything background has a high accuracy, and it is
 the second figure that counts.
 
-Measured on two cores with NumPy after a minute: accuracy 0.000, intersection over union 0.000;
-all background has 0.000 and 0.000.  The aim is an intersection over union above 0.00; the exit
+Measured on one thread with NumPy after a minute: accuracy 0.997, intersection over union 0.970;
+all background has 0.872 and 0.079.  The aim is an intersection over union above 0.60; the exit
 status says whether it was met.
 """
 

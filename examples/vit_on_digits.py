@@ -6,7 +6,7 @@ An image of 8x8 pixels becomes 16 patches of 2x2, and each patch a token of a se
 convolution is given, that neighbours belong together, a transformer has to learn: from 1,257
 images it does so when they are moved about by a pixel at random.
 
-Measured on two cores with NumPy: a test accuracy of 0.967 after a minute.  The aim is more than
+Measured on one thread with NumPy: a test accuracy of 0.967 after a minute.  The aim is more than
 0.95; the exit status says whether it was met.
 """
 

@@ -31,7 +31,7 @@ class Lazy:
         self._name = name
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):
+        if attribute.startswith(("_", "pytest")):
             # the collectors of tests and doctests ask for these of every name in a module
             raise AttributeError(attribute)
         return getattr(importlib.import_module(self._name), attribute)
