@@ -4,7 +4,7 @@ Declare values and nodes with :class:`Input` and the operators of :mod:`ops`, co
 a :class:`Graph`, run it with an :class:`Executor`.
 """
 
-from graphnet import blocks, data, models, optim, passes, training, transformer
+from graphnet import blocks, data, models, optim, passes, training
 from graphnet.backends import BackendError
 from graphnet.debug import ContractError
 from graphnet.executor import Executor, ExecutorError, TrainingStep
@@ -40,5 +40,4 @@ __all__ = [
     "optim",
     "passes",
     "training",
-    "transformer",
 ]

@@ -7,14 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ops.arrays import Array, namespace
-from ops.fields import (
-    freeze_flags,
-)
+from ops.fields import freeze_flags
 from ops.loss import ElementwiseLoss, reduced, shared
-from ops.operator import (
-    Interval,
-    Spec,
-)
+from ops.operator import Interval, Spec
 
 __all__ = ["BinaryCrossEntropy"]
 

@@ -260,8 +260,8 @@ class NegativeLogLikelihood(_Likelihood):
 class Hinge(Operator):
     """Multiclass hinge loss: how far each wrong class comes within the margin of the label's.
 
-    For one example ``sum_{j != label} max(0, x_j - x_label + margin)``; the gradient of a
-    class exactly at the margin is 0.
+    For one example ``sum_{j != label} max(0, x_j - x_label + margin)``, at most the largest
+    finite number of the dtype; the gradient of a class exactly at the margin is 0.
 
     Shapes:
         - x: ``(N, classes)``, labels: ``(N,)``, of an integer dtype
@@ -305,8 +305,14 @@ class Hinge(Operator):
         hit = _hits(labels, x.shape[1])  # (N, classes)
         own = xp.where(hit, x, 0.0).sum(axis=1, keepdims=True)
         own = xp.where(hit.any(axis=1, keepdims=True), own, math.nan)
-        excess = xp.where(hit, 0.0, xp.maximum(x - own + self.margin, 0))
-        return reduced(excess.sum(axis=1), self.reduction), (excess > 0, labels)
+        # a power of two rounds nothing, and this one leaves room for the sum over the classes
+        shrink = 2.0 ** -(x.shape[1].bit_length() + 2)
+        excess = x * shrink - own * shrink + self.margin * shrink
+        excess = xp.where(hit, 0.0, xp.maximum(excess, 0))
+        total = excess.sum(axis=1)
+        bound = float(xp.finfo(x.dtype).max) * shrink
+        losses = xp.where(xp.isinf(total), total, xp.minimum(total, bound)) / shrink
+        return reduced(losses, self.reduction), (excess > 0, labels)
 
     def backward(
         self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]

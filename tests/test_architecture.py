@@ -51,7 +51,7 @@ FLOORS = (
     {"graphnet.debug", "graphnet.explain", "graphnet.feeds"},
     {"graphnet.run"},
     {"graphnet.executor"},
-    {"graphnet.blocks", "graphnet.transformer"},
+    {"graphnet.blocks"},
     {"graphnet.models", "graphnet.testing", "graphnet.training"},
     {"graphnet"},
     {"graphnet.cli", "graphnet.pytest_plugin"},

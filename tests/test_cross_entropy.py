@@ -129,6 +129,22 @@ def test_binary_cross_entropy_is_finite_for_every_probability(pairs, reduction):
         assert np.isfinite(result).all() and result.dtype == np.float32
 
 
+@given(logit_rows, st.integers(0, 2), st.sampled_from([0.0, 1.0, 1e38]), reductions)
+def test_hinge_is_finite_for_every_finite_score(rows, label, margin, reduction):
+    x, labels = np.array(rows, np.float32), np.full(len(rows), label)
+    loss, (dx, _) = both_ways(Hinge(margin, reduction), x, labels)
+    wide = x.astype(np.float64)
+    excess = np.maximum(wide - wide[:, [label]] + np.float32(margin), 0)
+    excess[:, label] = 0
+    losses = np.minimum(excess.sum(axis=1), LARGEST)
+    if reduction != "none":
+        losses = losses.mean() if reduction == "mean" else losses.sum()
+    scale = max(np.abs(wide).max(), margin)  # what x - x_label rounds in float32
+    assert loss.dtype == np.float32 and np.isfinite(loss).all() and np.isfinite(dx).all()
+    error = np.abs(loss - np.minimum(losses, LARGEST))
+    assert (error <= 4e-6 * scale * len(rows) + 1e-44).all()
+
+
 def test_logarithms_of_impossible_answers_are_kept_at_minus_100():
     x, labels = np.array([0.0, 1.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0, 1.0])
     loss, (dx, dlabels) = both_ways(BinaryCrossEntropy(False, "none"), x, labels)

@@ -59,6 +59,14 @@ def test_naive_and_own_max_pooling_give_a_tie_to_the_same_entry():
     )
 
 
+def test_naive_and_own_max_pooling_give_windows_of_nothing_but_infinity_to_the_same_entry():
+    def check(case):
+        (x,) = case.inputs
+        compare(replace(case, inputs=(np.where(x > 1, x, -np.inf),)))
+
+    prove(MAX_POOL.cases, check)
+
+
 @pytest.mark.parametrize("record", OTHERS, ids=name)
 def test_naive_serves_no_other_operator(record):
     def check(case):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import graphnet as gn
+from graphnet.blocks import multi_head_attention, transformer_block
 from graphnet.testing import check_gradients
-from graphnet.transformer import multi_head_attention, transformer_block
 from ops import MeanSquaredError, ShapeError, SiLU
 
 TOKENS = gn.Input("x", ("N", 5, 6))
@@ -70,9 +70,10 @@ def test_a_block_that_is_not_causal_lets_every_token_see_all():
     assert (np.abs(net.forward(x=tokens)["y"] - y).max(axis=2) > 1e-6).all()
 
 
-def test_tokens_that_are_masked_have_no_part_in_the_result():
+@pytest.mark.parametrize("build", [multi_head_attention, transformer_block])
+def test_tokens_that_are_masked_have_no_part_in_the_result(build):
     x, mask = gn.Input("x", ("N", 5, 6)), gn.Input("mask", ("N", 1, 1, 5), "bool")
-    net = gn.Executor(gn.Graph(y=multi_head_attention(x, 3, mask=mask)))
+    net = gn.Executor(gn.Graph(y=build(x, 3, mask=mask)))
     tokens = feeds()["x"]
     allowed = np.array([True, True, False, True, False]).reshape(1, 1, 1, 5).repeat(2, axis=0)
     y = np.array(net.forward(x=tokens, mask=allowed)["y"])

@@ -98,12 +98,15 @@ class NaiveMaxPool:
         (x,) = saved
         windows = self.operator.windows(Spec(x.shape, x.dtype.name))
         padded = _pad(x, windows, -np.inf)
+        inside = _pad(np.ones_like(x, dtype="bool"), windows, False)
         dpadded = np.zeros_like(padded)
         for n, c in np.ndindex(*x.shape[:2]):
             for o in np.ndindex(*windows.out):
                 here = (n, c, *_window(windows, o))
-                first = np.unravel_index(np.argmax(padded[here]), windows.kernel)
-                dpadded[here][first] += dy[(n, c, *o)]
+                # of the entries that are no padding, which is no larger than they but may tie
+                entries = np.flatnonzero(inside[here])
+                first = entries[np.argmax(padded[here].ravel()[entries])]
+                dpadded[here][np.unravel_index(first, windows.kernel)] += dy[(n, c, *o)]
         return (dpadded[(slice(None), slice(None), *windows.interior)].copy(),)
 
 

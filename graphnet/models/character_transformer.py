@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from graphnet.blocks import transformer_block
 from graphnet.graph import Graph
-from graphnet.transformer import transformer_block
 from graphnet.values import Input, Parameter, Value
 from ops.cross_entropy import SoftmaxCrossEntropy
 from ops.dropout import Dropout

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+from graphnet.blocks import transformer_block
 from graphnet.graph import Graph
 from graphnet.models.classifier import classifier
-from graphnet.transformer import transformer_block
 from graphnet.values import Parameter, Value
 from ops.convolution import Conv
 from ops.dropout import Dropout

@@ -1,7 +1,6 @@
 """Transformers: attention over several heads, and the block that deep ones are stacked from.
 
-Each is a function from values to a value, as those of :mod:`graphnet.blocks`; the nodes are
-ordinary nodes of the graph.  A sequence is ``(N, L, features)``: L tokens in each example.
+A sequence is ``(N, L, features)``: L tokens in each example.
 """
 
 from __future__ import annotations
@@ -67,6 +66,7 @@ def transformer_block(
     *,
     expansion: int = 4,
     causal: bool = False,
+    mask: Value | None = None,
     dropout: float = 0.0,
     activation: Operator = GELU_EXACT,
 ) -> Value:
@@ -81,12 +81,14 @@ def transformer_block(
         heads: how many attend side by side.
         expansion: the hidden units of the perceptron for each feature; default 4.
         causal: whether token ``i`` attends to tokens up to ``i`` only; default False.
+        mask: as in :func:`multi_head_attention`.
         dropout: the probability of dropping an entry of either branch; default 0.
         activation: of the perceptron; default :class:`ops.GELU`.
 
     Raises:
         TypeError, ValueError: a number is out of range.
-        ShapeError: x has not three axes, or the features do not divide into the heads.
+        ShapeError: x has not three axes, the features do not divide into the heads, or the
+            mask does not fit.
 
     Source: Vaswani et al., "Attention Is All You Need", 2017, with the normalizations ahead of
     the branches as in Xiong et al., "On Layer Normalization in the Transformer Architecture",
@@ -96,7 +98,10 @@ def transformer_block(
     >>> transformer_block(gn.Input("x", ("N", 16, 64)), heads=8, causal=True).shape
     (N, 16, 64)
     """
-    x = x + multi_head_attention(LayerNorm()(x), heads, causal=causal, dropout=dropout)
+    attended = multi_head_attention(
+        LayerNorm()(x), heads, causal=causal, mask=mask, dropout=dropout
+    )
+    x = x + attended
     (features,) = known(x.shape[2])
     hidden = activation(Linear(expansion * features, axis=-1)(LayerNorm()(x)))
     y: Value = x + _dropped(Linear(features, axis=-1)(hidden), dropout)

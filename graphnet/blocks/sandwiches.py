@@ -1,7 +1,6 @@
-"""Sandwiches: the short runs of operators that networks are made of.
+"""Sandwiches: a convolution or a linear layer with what usually follows it.
 
-Each is a function from values to a value; the nodes are ordinary nodes of the graph.  A
-``weight`` in a signature is the initializer of the main weight.
+A ``weight`` in a signature is the initializer of the main weight.
 """
 
 from __future__ import annotations
