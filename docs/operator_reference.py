@@ -12,8 +12,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from hypothesis import given, settings
+
 import ops
-from ops.operator import Operator
+from graphnet.testing import Case
+from graphnet.testing.records import RECORDS
+from ops.operator import Operator, learned_inputs
 
 TARGET = Path(__file__).with_name("operator-reference.md")
 SECTIONS = ("Shapes", "Args", "Raises")
@@ -81,17 +85,34 @@ def call(cls: type[Operator]) -> str:
 def inputs(cls: type[Operator]) -> str:
     """The inputs with what is special about each."""
     signature = cls.signature()
-    learned = signature.names[len(signature.data) :] if signature.data else ()
+    parameters, states = declared(cls)
     described = []
     for name in signature.names:
-        notes = ["learned"] if name in learned and cls.states is Operator.states else []
-        if name in learned and cls.states is not Operator.states:
-            notes = ["learned or renewed"]
+        notes = ["learned"] if name in parameters else ["renewed"] if name in states else []
         notes += ["optional"] if name in signature.optional else []
         described.append(f"`{name}`" + (f" ({', '.join(notes)})" if notes else ""))
     if signature.variadic:
         described.append(f"`*{signature.variadic}` (any number)")
     return ", ".join(described)
+
+
+def declared(cls: type[Operator]) -> tuple[set[str], set[str]]:
+    """The inputs that the operator learns, and those it renews, whatever its fields."""
+    record = next(record for record in RECORDS if record.operator is cls)
+    parameters: set[str] = set()
+    states: set[str] = set()
+
+    @settings(max_examples=30, derandomize=True, database=None, deadline=None)
+    @given(record.cases)
+    def collect(case: Case) -> None:
+        data = case.specs[: len(cls.signature().data)]
+        learned, renewed = learned_inputs(case.operator, data)
+        parameters.update(learned)
+        states.update(renewed)
+
+    if cls.signature().data:
+        collect()
+    return parameters, states
 
 
 def split_example(text: str) -> tuple[str, list[str]]:

@@ -1,6 +1,6 @@
 """Batch normalization over learning rates: the same network with and without it.
 
-    python examples/batchnorm_learning_rates.py
+    python examples/batchnorm_learning_rates.py [--seed 0]
 
 Both start from Kaiming's weights, which is the fair comparison: from small fixed weights the
 plain network does not learn at all.  At small rates normalization is no faster.  It bears
@@ -9,6 +9,7 @@ larger rates, at which it gets further in the same number of steps, and works ov
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,4 +75,6 @@ def main(seed: int = 0) -> list[Result]:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0)
+    main(parser.parse_args().seed)

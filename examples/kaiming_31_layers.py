@@ -1,6 +1,6 @@
 """Which initial weights let 31 layers learn: 100 digits, the same network, four weight scales.
 
-    python examples/kaiming_31_layers.py
+    python examples/kaiming_31_layers.py [--seed 0]
 
 Thirty 3x3 convolutions of 8 filters with ReLU, one linear layer, no normalization.  Kaiming's
 standard deviation is sqrt(2 / 72) = 0.17 here.  Weights of a fixed smaller scale shrink the
@@ -13,6 +13,7 @@ Kaiming's is 0.14, and 1e-1 learns up to half of the images.
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,4 +69,6 @@ def main(seed: int = 0) -> list[Result]:
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", type=int, default=0)
+    main(parser.parse_args().seed)

@@ -41,12 +41,15 @@ def check_gradient(plan: Plan, step: Step, position: int, gradient: Any) -> None
         ContractError: a shape or dtype differs.
     """
     value = step.node.inputs[position]
-    received = Spec(gradient.shape, gradient.dtype.name)
-    if value is not None and received != plan.specs[value]:
+    if value is None:
+        return
+    is_array = hasattr(gradient, "shape") and hasattr(gradient, "dtype")
+    received = Spec(gradient.shape, gradient.dtype.name) if is_array else None
+    if received != plan.specs[value]:
         raise ContractError(
             f"{plan.graph.describe(step.node)}: the gradient of "
             f"{step.node.input_names[position]!r} should be {show(plan.specs[value])}, "
-            f"but is {show(received)}"
+            f"but is {show(received) if received else kind_of(gradient)}"
         )
 
 

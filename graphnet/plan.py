@@ -15,6 +15,7 @@ from graphnet.graph import Graph
 from graphnet.kernels import Kernel, Provider
 from graphnet.memory import last_uses, peak_bytes
 from graphnet.values import Input, Node, Value
+from ops.dimension import Size
 from ops.operator import Interval, Spec
 
 __all__ = ["Plan", "Reverse", "ReverseStep", "Step", "make_plan", "make_reverse"]
@@ -59,6 +60,8 @@ class Reverse:
     steps: tuple[ReverseStep, ...]
     gradients: dict[str, int]
     """The slot of each wanted gradient, by the name of its leaf."""
+    shapes: dict[int, tuple[Size, ...]]
+    """The shape of each wanted gradient, by its slot."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,7 @@ def make_reverse(plan: Plan, output: str, wanted: Iterable[str]) -> Reverse:
         source=plan.slots[source],
         steps=tuple(steps),
         gradients={name: plan.slots[v] for name, v in targets.items()},
+        shapes={plan.slots[v]: plan.specs[v].shape for v in targets.values()},
     )
 
 

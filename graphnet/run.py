@@ -73,7 +73,7 @@ def run_reverse(
     gradients: list[Any] = [None] * plan.size
     gradients[reverse.source] = seed
     sums: set[int] = set()  # slots whose array was made here, and may grow in place
-    wanted = set(reverse.gradients.values())
+    wanted = reverse.shapes
     step = None
     try:
         for back in reverse.steps:
@@ -98,7 +98,7 @@ def run_reverse(
                 if gradient is None:
                     role = step.node.input_names[position]
                     raise ContractError(f"backward gave None for {role!r}, which needs a gradient")
-                if debug:
+                if debug or (slot in wanted and getattr(gradient, "shape", None) != wanted[slot]):
                     check_gradient(plan, step, position, gradient)
                 if gradients[slot] is None:
                     gradients[slot] = gradient

@@ -20,7 +20,16 @@ from ops.dimension import Size, is_symbolic
 from ops.elementwise import Add, Divide, Multiply, Subtract
 from ops.initializers import Initializer, Kaiming
 from ops.linear import MatMul
-from ops.operator import Operator, ShapeError, Spec, expect_configuration, show_shape
+from ops.operator import (
+    Operator,
+    ShapeError,
+    Spec,
+    expect_configuration,
+    expect_outputs,
+    learned_inputs,
+    show_shape,
+)
+from ops.unary import Neg
 
 __all__ = [
     "Constant",
@@ -123,7 +132,12 @@ class Value:
         return MatMul()(self._operand(other), self)
 
     def __neg__(self) -> Any:
-        return Multiply()(self, self._operand(-1))
+        return Neg()(self)
+
+    def __getitem__(self, key: Any) -> Any:
+        raise TypeError(
+            f"{self!r} takes no [...]: ops.Slice takes out a range, ops.Gather chosen entries"
+        )
 
     def _operand(self, other: Any) -> Value:
         if isinstance(other, Value):
@@ -308,13 +322,10 @@ class Node:
         except Exception as error:
             error.add_note(f"in infer of {self.describe(name)}")
             raise
-        inferred = inferred if isinstance(inferred, tuple) else (inferred,)
-        if not all(isinstance(spec, Spec) for spec in inferred):
-            raise TypeError(
-                f"{self.describe()}: infer must return a Spec or a tuple of them, "
-                f"received {inferred!r}"
-            )
-        return inferred
+        try:
+            return expect_outputs(inferred)
+        except TypeError as error:
+            raise TypeError(f"{self.describe(name)}: {error}") from None
 
     def __repr__(self) -> str:
         return f"<{self.describe()}>"
@@ -403,9 +414,11 @@ def _create_learned(node: Node, given: dict[str, Any]) -> tuple[Value, ...]:
         raise TypeError(f"{node.describe()}: input {missing[0]!r} is missing")
     specs = [given[key].spec for key in names]
     try:
-        parameters, states = operator.parameters(*specs), operator.states(*specs)
+        parameters, states = learned_inputs(operator, specs)
     except ValueError as error:
         raise ShapeError(f"{node.describe()}: {error}") from None
+    except TypeError as error:
+        raise TypeError(f"{node.describe()}: {error}") from error
     for key, parameter in parameters.items():
         first = given.get(key, parameter.initializer)
         if isinstance(first, Initializer):

@@ -32,7 +32,7 @@ class _AdaptivePool(Operator):
 
     def infer(self, x: Spec) -> Spec:
         expect_floating("an input", x)
-        expect_rank("an input", x, 3, 5)
+        expect_rank("an input", x, least=3, most=5)
         if 0 in known(*x.shape[2:]):
             raise ShapeError(f"expected spatial sizes of at least 1, received {show(x)}")
         return x.with_shape((*x.shape[:2], *self._out(x.rank)))

@@ -293,7 +293,7 @@ class Hinge(Operator):
         expect_choice(self, "reduction", REDUCTIONS)
 
     def infer(self, x: Spec, labels: Spec) -> Spec:
-        expect_rank("an input", x, 2, 2)
+        expect_rank("an input", x, 2)
         _expect_labels(x, labels, self.reduction)
         return x.with_shape(labels.shape if self.reduction == "none" else ())
 
@@ -336,15 +336,17 @@ class Hinge(Operator):
 def _expect_labels(x: Spec, labels: Spec, reduction: str) -> None:
     """Refuse labels that are no classes of ``(N, classes, *positions)``."""
     expect_floating("an input", x)
-    expect_rank("an input", x, 2)
+    expect_rank("an input", x, least=2)
     if not isinstance(x.shape[1], int) or x.shape[1] == 0:
         raise ShapeError(f"expected a known number of classes, at least one, received {show(x)}")
     if not labels.dtype.startswith(("int", "uint")):
         raise ShapeError(f"expected integer labels, received {labels.dtype}")
     wanted = (x.shape[0], *x.shape[2:])
     if labels.shape != wanted:
+        last = (*x.shape[:1], *x.shape[1:-1]) == labels.shape
+        hint = "; classes lie along axis 1: move them there with Transpose" if last else ""
         raise ShapeError(
-            f"expected labels {show_shape(wanted)} for {show(x)}, received {show(labels)}"
+            f"expected labels {show_shape(wanted)} for {show(x)}, received {show(labels)}{hint}"
         )
     expect_entries(labels, reduction)
 

@@ -83,7 +83,7 @@ class DepthToSpace(_Blocks):
     """
 
     def infer(self, x: Spec) -> Spec:
-        expect_rank("an input", x, 3)
+        expect_rank("an input", x, least=3)
         (channels,) = known(x.shape[1])
         block = self.block_size ** (x.rank - 2)
         if channels % block:
@@ -126,7 +126,7 @@ class SpaceToDepth(_Blocks):
     """
 
     def infer(self, x: Spec) -> Spec:
-        expect_rank("an input", x, 3)
+        expect_rank("an input", x, least=3)
         sizes = known(*x.shape[2:])
         if any(n % self.block_size for n in sizes):
             raise ShapeError(

@@ -7,8 +7,8 @@ it), and a plan replaces it by a number.
 >>> n = Dim()
 >>> n, n * 64, n + n, (n * 64) // 16
 (N, 64*N, 2*N, 4*N)
->>> n == "N", (n * 64).bind(10)
-(True, 640)
+>>> n == "N", (n * 64).bind(10), (n * 64) % 16
+(True, 640, 0)
 """
 
 from __future__ import annotations
@@ -62,6 +62,15 @@ class Dim:
             return Dim(self.scale // other, self.offset // other)
         raise ValueError(f"{self} is not known to be a multiple of {other}")
 
+    def __mod__(self, other: Size) -> Size:
+        if not isinstance(other, Dim) and _whole(other) and other and not self.scale % other:
+            return self.offset % other
+        raise ValueError(f"the remainder of {self} by {other} is not known")
+
+    def __lt__(self, other: Size) -> bool:
+        raise ValueError(f"whether {self} is more or less than {other} is not known")
+
+    __le__ = __gt__ = __ge__ = __lt__
     __radd__ = __add__
     __rmul__ = __mul__
 

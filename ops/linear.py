@@ -108,7 +108,7 @@ class Linear(Operator):
 
     def _first(self, x: Spec) -> int:
         """The first axis of the features, counted from the front."""
-        expect_rank("an input", x, 2)
+        expect_rank("an input", x, least=2)
         first = normalize_axis(self.axis, x.rank)
         if first == 0:
             raise ShapeError(f"expected features after the first axis, received {show(x)}")
@@ -139,7 +139,7 @@ class MatMul(Operator):
     def infer(self, a: Spec, b: Spec) -> Spec:
         for name, spec in (("a", a), ("b", b)):
             expect_floating(name, spec)
-            expect_rank(name, spec, 2)
+            expect_rank(name, spec, least=2)
         if a.shape[-1] != b.shape[-2] or a.dtype != b.dtype:
             raise ShapeError(
                 f"expected equal inner sizes and dtypes, received {show(a)} and {show(b)}"

@@ -54,7 +54,7 @@ class LocalResponseNorm(Operator):
 
     def infer(self, x: Spec) -> Spec:
         expect_floating("an input", x)
-        expect_rank("an input", x, 2)
+        expect_rank("an input", x, least=2)
         known(x.shape[1])
         return x
 

@@ -227,7 +227,7 @@ class KLDivergence(ElementwiseLoss):
 
     def infer(self, x: Spec, labels: Spec) -> Spec:
         if self.reduction == "batchmean":
-            expect_rank("an input", x, 1)
+            expect_rank("an input", x, least=1)
         return super().infer(x, labels)
 
     def domains(self, x: Spec, labels: Spec) -> dict[str, Interval]:

@@ -288,7 +288,7 @@ class InstanceNorm(Operator):
         return gain_and_shift(channels(x), x.dtype)
 
     def infer(self, x: Spec, gamma: Spec, beta: Spec) -> Spec:
-        expect_rank("an input", x, 3)
+        expect_rank("an input", x, least=3)
         if x.shape[1] == 0 or math.prod(known(*x.shape[2:])) < 2:
             raise ShapeError(
                 f"expected channels of more than one position, received {show(x)}, "
@@ -371,7 +371,7 @@ def channels(x: Spec) -> tuple[int]:
     Raises:
         ShapeError: there is no known channel axis.
     """
-    expect_rank("an input", x, 2)
+    expect_rank("an input", x, least=2)
     return (known(x.shape[1])[0],)
 
 

@@ -31,6 +31,7 @@ import dataclasses
 import functools
 import inspect
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -301,9 +302,67 @@ def expect_configuration(operator: Operator) -> None:
             hash(value)
         except TypeError:
             raise TypeError(
-                f"{name}: field {f.name!r} holds a {type(value).__name__}, which cannot be hashed: "
+                f"{name}: field {f.name!r} holds {_unhashable(value)}, which cannot be hashed: "
                 f"make it a tuple, in __post_init__ if callers may give a list"
             ) from None
+
+
+def infer_outputs(operator: Operator, specs: Iterable[Spec | None]) -> tuple[Spec, ...]:
+    """What ``infer`` says, as a tuple.
+
+    Raises:
+        ShapeError: the inputs do not fit.
+        TypeError: ``infer`` returns something other than specs.
+    """
+    return expect_outputs(operator.infer(*specs))
+
+
+def expect_outputs(inferred: Any) -> tuple[Spec, ...]:
+    """What an ``infer`` returned, as a tuple.
+
+    Raises:
+        TypeError: it is something other than a spec or a tuple of them.
+    """
+    outputs = inferred if isinstance(inferred, tuple) else (inferred,)
+    if not outputs or not all(isinstance(spec, Spec) for spec in outputs):
+        raise TypeError(f"infer must return a Spec or a tuple of them, received {inferred!r}")
+    return outputs
+
+
+def learned_inputs(
+    operator: Operator, specs: Sequence[Spec]
+) -> tuple[dict[str, Parameter], dict[str, State]]:
+    """What ``parameters`` and ``states`` declare for these data inputs.
+
+    Raises:
+        ShapeError: the inputs do not fit.
+        TypeError: one returns something else, or names an input that ``infer`` has not.
+    """
+    names = type(operator).signature().names
+    found = []
+    for method, kind in (("parameters", Parameter), ("states", State)):
+        declared = getattr(operator, method)(*specs)
+        if not isinstance(declared, dict):
+            raise TypeError(
+                f"{method} must return a dict of name to {kind.__name__}, received {declared!r}"
+            )
+        for name, leaf in declared.items():
+            if name not in names:
+                raise TypeError(f"{method} declares {name!r}, which is no argument of infer{names}")
+            if not isinstance(leaf, kind):
+                raise TypeError(
+                    f"{method} must give a {kind.__name__} for {name!r}, "
+                    f"received {type(leaf).__name__}"
+                )
+        found.append(declared)
+    return found[0], found[1]
+
+
+def _unhashable(value: Any) -> str:
+    """The part of a value that cannot be hashed, in words."""
+    inside = value if isinstance(value, tuple) else ()
+    inner = "".join(f" with a {type(x).__name__} in it" for x in inside if not x.__hash__)
+    return f"a {type(value).__name__}{inner}"
 
 
 def describe(operator: Operator) -> str:
@@ -321,12 +380,18 @@ def describe(operator: Operator) -> str:
     return f"{type(operator).__name__}({', '.join(shown)})"
 
 
-def expect_rank(name: str, spec: Spec, least: int, most: int | None = None) -> None:
-    """Refuse a spec of the wrong rank.
+def expect_rank(
+    name: str, spec: Spec, rank: int | None = None, *, least: int = 0, most: int | None = None
+) -> None:
+    """Refuse a spec that has not ``rank`` axes or, where ``rank`` is None, ``least`` to ``most``.
 
     Raises:
-        ShapeError: the rank lies outside ``least..most``.
+        ShapeError: it has another number of axes.
+
+    >>> expect_rank("an image", Spec(("N", 3, 32, 32)), 4)
     """
+    if rank is not None:
+        least = most = rank
     if spec.rank < least or (most is not None and spec.rank > most):
         wanted = (
             f"{least}"
@@ -420,6 +485,12 @@ def _expect_arguments(cls: type[Operator], method: str, count: int | None) -> No
         raise TypeError(
             f"{cls.__name__}.{method} must take the arguments {wanted}, "
             f"received ({', '.join(argument.name for argument in found)})"
+        )
+    wanted_names, names = ([argument.name for argument in a] for a in (infer, found))
+    if not count and sorted(names) == sorted(wanted_names) and names != wanted_names:
+        raise TypeError(
+            f"{cls.__name__}.{method} must take its arguments in the order of infer, "
+            f"({', '.join(wanted_names)}), received ({', '.join(names)})"
         )
 
 

@@ -385,7 +385,7 @@ def _norm_slope(x: Array, y: Array, p: float) -> Array:
 
 def _infer_global(x: Spec) -> Spec:
     expect_floating("an input", x)
-    expect_rank("an input", x, 3)
+    expect_rank("an input", x, least=3)
     if 0 in x.shape[2:]:
         raise ShapeError(f"expected spatial sizes of at least 1, received {show(x)}")
     return x.with_shape((*x.shape[:2], *[1] * (x.rank - 2)))

@@ -165,7 +165,7 @@ class PReLU(Operator):
     def _shape(self, x: Spec) -> tuple[int, ...]:
         if self.shared:
             return (1,)
-        expect_rank("an input", x, 2)
+        expect_rank("an input", x, least=2)
         return known(x.shape[1])
 
     def _across(self, x: Array) -> tuple[int, ...]:

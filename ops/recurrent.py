@@ -140,7 +140,7 @@ class Recurrent(Operator):
 
     def _learned_shapes(self, x: Spec) -> tuple[dict[str, tuple[int, ...]], tuple[int, ...]]:
         """The shapes of the weights by name, and that of both biases."""
-        expect_rank("an input", x, 3, 3)
+        expect_rank("an input", x, 3)
         expect_floating("an input", x)
         steps, features = known(*x.shape[1:])
         if steps == 0:

@@ -135,7 +135,7 @@ class Resize(Operator):
 
     def infer(self, x: Spec) -> Spec:
         expect_floating("an input", x)
-        expect_rank("an input", x, 3, 5)
+        expect_rank("an input", x, least=3, most=5)
         return x.with_shape((*x.shape[:2], *(axis.out for axis in self._axes(x))))
 
     def forward(self, x: Array) -> tuple[Array, tuple[Any, ...]]:

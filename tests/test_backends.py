@@ -112,7 +112,7 @@ def test_the_status_names_every_backend_and_what_it_runs_on():
 
 def test_a_missing_cupy_is_answered_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(BackendError, match=r'pip install "graphnet\[cuda12\]".*\[cuda13\]'):
+    with pytest.raises(BackendError, match=r'pip install "cupy-cuda12x.*cuda13x'):
         get_backend("cupy")
     works, text = {name: row for name, *row in status()}["cupy"]
     assert not works

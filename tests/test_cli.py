@@ -119,7 +119,7 @@ def test_output_that_is_no_terminal_gets_plain_lines(tmp_path):
 
 MINE = """
 from dataclasses import dataclass
-from ops import Tanh
+from ops import Sqrt, Tanh
 from graphnet.testing import Case, Record
 
 @dataclass(frozen=True)
@@ -136,6 +136,10 @@ class Wrong(Tanh):
 class Configured(Tanh):
     factor: float
 
+@dataclass(frozen=True)
+class Root(Sqrt):
+    pass
+
 INSTANCE = Wrong(2.0)
 NUMBER = 7
 """
@@ -145,6 +149,7 @@ NUMBER = 7
 def mine(tmp_path, monkeypatch):
     """A module of the user's in the current folder."""
     (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "raises.py").write_text("\n1 / 0\n")
     monkeypatch.chdir(tmp_path)
     yield
     sys.modules.pop("mine", None)
@@ -170,6 +175,7 @@ def test_check_proves_an_operator_and_refutes_a_wrong_one(mine, capsys):
         ("mine:INSTANCE", "Wrong(factor=2.0)"),
         ("mine:Wrong(3.0)", "Wrong(factor=3.0)"),
         ("mine:Wrong(factor=4.0)", "Wrong(factor=4.0)"),
+        ("mine.py:Wrong(5.0)", "Wrong(factor=5.0)"),
     ],
 )
 def test_check_takes_instances_and_fields(mine, capsys, target, name):
@@ -185,8 +191,12 @@ def test_check_takes_instances_and_fields(mine, capsys, target, name):
         ("nowhere:Tanh", "nowhere"),
         ("mine:NUMBER", "mine:NUMBER is a int"),
         ("mine:Configured", "give its fields, as in mine:Configured(...)"),
-        ("mine:Wrong(open('x'))", "mine:Wrong"),
+        ("mine:Wrong(open('x'))", "fields are literals, such as 3.0"),
+        ("mine:Wrong(1, 2, 3)", "mine:Wrong(1, 2, 3): Wrong.__init__() takes"),
+        ("mine:os.system", "expected a name after the colon, received 'os.system'"),
         ("mine:(", "mine:("),
+        ("absent.py:Wrong", "No such file"),
+        ("raises.py:Wrong", "ZeroDivisionError: division by zero (raises.py:2)"),
     ],
 )
 def test_a_target_that_is_no_operator_is_an_error_in_one_sentence(mine, capsys, target, text):
@@ -194,6 +204,13 @@ def test_a_target_that_is_no_operator_is_an_error_in_one_sentence(mine, capsys, 
     error = capsys.readouterr().err
     assert error.startswith("graphnet: ") and text in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_check_keeps_an_operator_in_its_range(mine, capsys):
+    assert main(["check", "mine:Root"]) == 1
+    assert "give the range in which the operator is defined" in capsys.readouterr().err
+    assert main(["check", "mine:Root", "--low", "0.1", "--high", "3"]) == 0
 
 
 def test_check_wants_an_operator_or_all(capsys):

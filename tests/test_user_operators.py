@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 import graphnet as gn
 from graphnet.testing import BrokenPromise, check_gradients, check_operator
-from ops import Linear, MeanSquaredError, Operator, Parameter, ShapeError, Spec, Tanh
+from ops import (
+    Embedding,
+    Linear,
+    Log,
+    Mean,
+    MeanSquaredError,
+    Operator,
+    Parameter,
+    ShapeError,
+    Spec,
+    Tanh,
+)
 from ops.arrays import namespace
 from ops.initializers import Constant
 from ops.operator import expect_spec, known
@@ -234,8 +245,83 @@ def test_a_strategy_may_draw_shapes_specs_or_arrays():
     check_operator(Square(), st.tuples(st.integers(1, 3), st.integers(1, 3)))
     check_operator(Square(), st.builds(Spec, st.tuples(st.integers(1, 3)), st.just("float64")))
     check_operator(Square(), st.integers(1, 3).map(lambda n: np.linspace(1.0, 2.0, n)))
-    with pytest.raises(BrokenPromise, match="seed=3, max_examples=50"):
+    with pytest.raises(BrokenPromise, match=r"\(ForgottenFactor\(\), np.array\(\[1.0\]\), case="):
         check_operator(ForgottenFactor(), st.integers(1, 3).map(np.ones), seed=3)
+
+
+def test_the_line_of_a_fault_that_only_some_arrays_show_holds_the_array():
+    @dataclass(frozen=True)
+    class WrongAboveTen(Square):
+        def backward(self, saved, dy, needs):
+            (x,) = saved
+            return (2 * x * dy + x * dy * (x > 10),)
+
+    with pytest.raises(BrokenPromise) as caught:
+        check_operator(WrongAboveTen(), st.sampled_from([np.ones((2, 2)), np.full((2, 2), 20.0)]))
+    line = caught.value.reproduce
+    assert "np.array([[20.0, 20.0], [20.0, 20.0]])" in line
+    with pytest.raises(BrokenPromise):
+        check_operator(WrongAboveTen(), np.full((2, 2), 20.0), case=caught.value.case.seed)
+    with pytest.raises(BrokenPromise, match=r"\.\.\., seed=4, max_examples=30\)"):
+        check_operator(WrongAboveTen(), st.just(np.full((20, 20), 20.0)), seed=4, max_examples=30)
+
+
+def test_a_symbolic_batch_in_a_shape_is_drawn():
+    check_operator(Square(), ("N", 3))
+    check_operator(Square(), Spec(("N",), "float64"))
+    with pytest.raises(BrokenPromise, match=r"x float64 \(2, 3\)"):
+        check_operator(ForgottenFactor(), ("N", 3))
+
+
+def test_the_smallest_inputs_are_found_where_shrinking_halts():
+    @dataclass(frozen=True)
+    class WrongFromRankTwo(Square):
+        def backward(self, saved, dy, needs):
+            (x,) = saved
+            return (2 * x * dy * (1.5 if x.ndim > 1 and x.shape[0] != x.shape[1] else 1.0),)
+
+    for seed in range(4):
+        with pytest.raises(BrokenPromise, match=r"with x float64 \((1, 2|2, 1)\):"):
+            check_operator(WrongFromRankTwo(), seed=seed)
+
+
+def test_a_result_of_nan_is_told_apart_from_a_wrong_gradient():
+    with np.errstate(invalid="ignore", divide="ignore"):
+        with pytest.raises(BrokenPromise, match=r"forward gives nan .* low= and high="):
+            check_operator(Log())
+        check_operator(Log(), low=0.1, high=4.0)
+
+
+def test_an_error_in_an_operator_is_told_with_its_line():
+    @dataclass(frozen=True)
+    class Stumbles(Square):
+        def forward(self, x):
+            raise KeyError("lost")
+
+    with pytest.raises(
+        BrokenPromise, match=r"raises KeyError: 'lost' \(test_user_operators.py:\d+"
+    ):
+        check_operator(Stumbles())
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: check_operator(Square(), case=3), TypeError, "give a shape for each of .'x',."),
+        (lambda: check_operator(Square(), (2,), (3,)), TypeError, "inputs .'x',., received 2"),
+        (lambda: check_operator(Square(), 3), TypeError, "a shape such as .2, 3.*received 3"),
+        (lambda: check_operator(Square(), low=3, high=1), ValueError, "low below high"),
+        (lambda: check_operator(Square(), max_examples=0), ValueError, "max_examples of at least"),
+        (
+            lambda: check_operator(Embedding(3, 2), linear=["indices"]),
+            TypeError,
+            "'indices' is int64, and no operator is affine in integers",
+        ),
+    ],
+)
+def test_arguments_of_the_checker_that_make_no_sense_are_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
 
 
 def test_the_fixture_of_the_plugin_proves_in_one_line(check_operator):
@@ -362,3 +448,37 @@ def test_check_gradients_names_the_node_where_the_error_enters():
         check_gradients(graph, feeds)
     assert "the error enters at squared (ForgottenFactor, declared at" in str(caught.value)
     assert "'linear_1." in caught.value.promise
+
+
+# whole graphs
+
+
+def test_a_fault_ahead_of_every_parameter_shows_in_the_gradient_of_the_input():
+    x = gn.Input("x", ("N", 3))
+    feeds = {"x": np.linspace(-1, 1, 6).reshape(2, 3)}
+    with pytest.raises(BrokenPromise, match=r"gradient of 'x': .* enters at forgotten_factor_1"):
+        check_gradients(gn.Graph(loss=Mean()(Linear(2)(ForgottenFactor()(x)))), feeds)
+    with pytest.raises(BrokenPromise, match=r"enters at forgotten_factor_1"):
+        check_gradients(gn.Graph(loss=Mean()(ForgottenFactor()(x))), feeds)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ({"los": Mean()}, "expected an output among .'los'., received 'loss'"),
+        ({"loss": Tanh()}, "expected a floating scalar, but 'loss' is float32 .N, 3."),
+    ],
+)
+def test_an_output_that_cannot_be_differentiated_is_refused(outputs, message):
+    x = gn.Input("x", ("N", 3))
+    graph = gn.Graph(**{name: operator(x) for name, operator in outputs.items()})
+    with pytest.raises(gn.GraphError, match=message):
+        check_gradients(graph, {"x": np.ones((2, 3))})
+
+
+def test_a_graph_with_nothing_to_check_is_refused():
+    i = gn.Input("i", ("N",), "int64")
+    table = gn.Parameter("table", (3, 2), trainable=False)
+    graph = gn.Graph(loss=Mean()(Embedding(3, 2)(i, table)))
+    with pytest.raises(gn.GraphError, match="no parameter and no floating input"):
+        check_gradients(graph, {"i": np.array([0, 2])})

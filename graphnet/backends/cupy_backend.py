@@ -11,7 +11,7 @@ from ops.arrays import Array
 
 __all__ = ["CupyBackend"]
 
-_INSTALL = 'pip install "graphnet[cuda12]" (CUDA 12) or "graphnet[cuda13]" (CUDA 13)'
+_INSTALL = 'pip install "cupy-cuda12x[ctk]" (CUDA 12) or "cupy-cuda13x[ctk]" (CUDA 13)'
 
 
 class CupyBackend(Backend):

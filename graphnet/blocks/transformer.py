@@ -51,7 +51,7 @@ def multi_head_attention(
     >>> multi_head_attention(gn.Input("x", ("N", 16, 64)), heads=8).shape
     (N, 16, 64)
     """
-    expect_rank("a sequence", x.spec, 3, 3)
+    expect_rank("a sequence", x.spec, 3)
     (features,) = known(x.shape[2])
     source = x if context is None else context
     query, key, value = (Linear(features, axis=-1)(tokens) for tokens in (x, source, source))

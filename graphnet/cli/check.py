@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import ast
-import importlib
+import importlib.util
 import json
 import sys
+import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from graphnet.backends import BACKENDS
@@ -36,13 +39,18 @@ def add_check(commands: Any) -> None:
         "operators",
         nargs="*",
         metavar="PACKAGE.MODULE:NAME",
-        help="a class, an instance, a Record, or a class with its fields, as in mine:Scale(3.0)",
+        help="a class, an instance, a Record, or a class with its fields, as in mine:Scale(3.0); "
+        "a file does for the module, as in mine.py:Scale",
     )
     check.add_argument("--all", action="store_true", help="every operator of ops, by its record")
     check.add_argument(
         "--examples", type=positive_integer, default=50, help="cases drawn for each operator"
     )
     check.add_argument("--seed", type=seed_number, default=0)
+    check.add_argument(
+        "--low", type=float, default=-2.0, help="where floating inputs without a record begin"
+    )
+    check.add_argument("--high", type=float, default=2.0, help="and where they end")
     check.add_argument(
         "--backend",
         choices=sorted(BACKENDS),
@@ -97,7 +105,12 @@ def _attempts(options: argparse.Namespace) -> Iterator[Attempt]:
 
     def by_inference(operator: Operator) -> Attempt:
         return lambda o: prove_operator(
-            operator, examples=o.examples, seed=o.seed, backends=o.backend
+            operator,
+            examples=o.examples,
+            seed=o.seed,
+            backends=o.backend,
+            low=o.low,
+            high=o.high,
         )
 
     records = {record.operator: record for record in RECORDS}
@@ -130,20 +143,52 @@ def _find(target: str) -> Any:
     Raises:
         ValueError: the text has another form, or there is nothing of that name.
     """
-    module, _, expression = target.partition(":")
-    if not expression:
+    where, _, expression = target.rpartition(":") if "(" not in target else target.partition(":")
+    if not where or not expression:
         raise ValueError(f"expected PACKAGE.MODULE:NAME, received {target!r}")
-    sys.path.insert(0, "")  # what `python -m` finds, this finds
     try:
         parsed = ast.parse(expression, mode="eval").body
-        name = ast.unparse(parsed.func if isinstance(parsed, ast.Call) else parsed)
-        found = getattr(importlib.import_module(module), name)
-        if not isinstance(parsed, ast.Call):
-            return found
+    except SyntaxError as error:
+        raise ValueError(f"{target}: {error}") from None
+    name = parsed.func if isinstance(parsed, ast.Call) else parsed
+    if not isinstance(name, ast.Name):
+        raise ValueError(f"{target}: expected a name after the colon, received {expression!r}")
+    module = _import(where, target)
+    if not hasattr(module, name.id):
+        raise ValueError(f"{target}: {where} has no {name.id!r}")
+    found = getattr(module, name.id)
+    if not isinstance(parsed, ast.Call):
+        return found
+    try:
         positional = [ast.literal_eval(argument) for argument in parsed.args]
         named = {k.arg: ast.literal_eval(k.value) for k in parsed.keywords if k.arg}
+    except ValueError:
+        raise ValueError(
+            f"{target}: fields are literals, such as 3.0, 'same', (1, 2) or None"
+        ) from None
+    try:
         return found(*positional, **named)
-    except (ImportError, AttributeError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{target}: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{target}: {error}") from None
+
+
+def _import(where: str, target: str) -> ModuleType:
+    """The module of this name, or in this file; its own errors become one sentence."""
+    sys.path.insert(0, "")  # what `python -m` finds, this finds
+    try:
+        if not where.endswith(".py"):
+            return importlib.import_module(where)
+        spec = importlib.util.spec_from_file_location(Path(where).stem, where)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{where} is no module")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        return module
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        inside = "importlib" not in last.filename and last.filename != __file__
+        at = f" ({Path(last.filename).name}:{last.lineno})" if inside else ""
+        raise ValueError(f"{target}: {type(error).__name__}: {error}{at}") from None
     finally:
         sys.path.remove("")

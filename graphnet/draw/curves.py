@@ -28,7 +28,7 @@ def save_curves(history: Sequence[Mapping[str, Any]], path: str | Path) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError('curves need matplotlib: pip install "graphnet[plot]"') from error
+        raise ImportError("curves need matplotlib: pip install matplotlib") from error
     if not history:
         raise ValueError("expected a history of at least one epoch, received none")
     figure = Figure(figsize=(10, 4), layout="constrained")

@@ -2,7 +2,7 @@
 
 ``check_operator(MyOperator(...))`` draws shapes and data with Hypothesis and holds the
 operator to every promise of the contract; ``check_gradients`` holds the reverse pass of a
-whole graph against central differences.  Needs ``pip install "graphnet[testing]"``.
+whole graph against central differences.  Needs Hypothesis: ``pip install hypothesis``.
 
 - ``numeric``: dot-product and adjoint tests, numerical gradients.
 - ``case``: an operator with inputs that fit it.
@@ -16,7 +16,7 @@ try:
     import hypothesis as _hypothesis  # noqa: F401
 except ModuleNotFoundError:
     raise ModuleNotFoundError(
-        'graphnet.testing needs Hypothesis: pip install "graphnet[testing]"', name="hypothesis"
+        "graphnet.testing needs Hypothesis: pip install hypothesis", name="hypothesis"
     ) from None
 
 from graphnet.testing.case import BrokenPromise, Case

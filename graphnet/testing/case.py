@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from graphnet.debug import kind_of
-from ops.operator import Operator, Spec, known, show
+from ops.operator import Operator, Spec, infer_outputs, known, show
 
 __all__ = ["BrokenPromise", "Case"]
 
@@ -61,8 +63,7 @@ class Case:
     @property
     def inferred(self) -> tuple[Spec, ...]:
         """The specs of the outputs."""
-        inferred = self.operator.infer(*self.specs)
-        return inferred if isinstance(inferred, tuple) else (inferred,)
+        return infer_outputs(self.operator, self.specs)
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -113,9 +114,7 @@ class Case:
                 *(self.inputs if inputs is None else inputs)
             )
         except Exception as error:
-            raise self.broken(
-                "forward", f"forward raises {type(error).__name__}: {error}"
-            ) from error
+            raise self.broken("forward", f"forward raises {_raised(error)}") from error
         if not (isinstance(result, tuple) and len(result) == 2):
             raise self.broken(
                 "structure",
@@ -151,8 +150,10 @@ class Case:
         try:
             results = (self.kernel or self.operator).backward(saved, dy, needs)
         except Exception as error:
+            absent = [i for i, d in enumerate(douts) if d is None]
+            hint = f"; dy is None for the outputs {absent}, which carry no gradient"
             raise self.broken(
-                "backward", f"backward raises {type(error).__name__}: {error}"
+                "backward", f"backward raises {_raised(error)}{hint if absent else ''}"
             ) from error
         if not isinstance(results, tuple):
             raise self.broken(
@@ -196,3 +197,15 @@ class Case:
             if spec is not None
         )
         return f"{self.operator!r} with {inputs}"
+
+
+def _raised(error: Exception) -> str:
+    """An error of an operator, with the line of the operator's file at which it arose."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename][-1]
+    hint = ""
+    if isinstance(error, IndexError):
+        hint = "; where an integer input is an index, domains() says which values it may hold"
+    if isinstance(error, RuntimeWarning):
+        hint = "; low= and high= give the range in which the operator is defined"
+    return f"{type(error).__name__}: {error} ({Path(own.filename).name}:{own.lineno}){hint}"

@@ -132,6 +132,14 @@ def check_dot_product(case: Case) -> None:
     u, v = case.directions()
     outputs, saved = case.forward()
     gradients = case.backward(saved, v)
+    for index, y in enumerate(outputs):
+        if v[index] is not None and np.isnan(y).any():
+            where = tuple(map(int, np.argwhere(np.isnan(y))[0]))
+            raise case.broken(
+                "finite result",
+                f"forward gives nan at {where} of output {index}, where no gradient can be "
+                f"compared; give the range in which the operator is defined, low= and high=",
+            )
     noise = rounding([(dy, y) for dy, y in zip(v, outputs, strict=True) if dy is not None])
     for index, (role, need) in enumerate(zip(case.roles, case.needs, strict=True)):
         if not need:
@@ -145,8 +153,8 @@ def check_dot_product(case: Case) -> None:
             raise case.broken(
                 f"gradient of {role!r}",
                 f"the gradient of {role!r} is wrong: <v, J u> = {numeric[0]:.9g} by central "
-                f"differences, <u, J^T v> = {analytic[0]:.9g} by backward, relative error "
-                f"{error:.2g}, allowed {DERIVATIVE:g}; "
+                f"differences, <u, J^T v> = {analytic[0]:.9g} by backward, {error:.2g} of the sum "
+                f"of absolute terms apart, allowed {DERIVATIVE:g}; "
                 f"{_worst_derivative(case, index, v, gradients[index])}",
             )
 
@@ -163,6 +171,8 @@ def check_adjoint(case: Case, linear: Iterable[str]) -> None:
         x = case.inputs[index]
         if x is None:
             continue
+        if x.dtype.kind != "f":
+            raise TypeError(f"{role!r} is {x.dtype.name}, and no operator is affine in integers")
         zero = [*case.inputs[:index], np.zeros_like(x), *case.inputs[index + 1 :]]
         offsets, _ = case.forward(zero)
         triples = [t for t in zip(v, outputs, offsets, strict=True) if t[0] is not None]

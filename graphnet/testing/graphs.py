@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from graphnet.passes import for_inference
 from graphnet.testing.case import BrokenPromise, Case
 from graphnet.testing.checks import check_dot_product, check_specs
 from graphnet.testing.numeric import STEP
+from graphnet.values import GraphError
+from ops.operator import show
 
 __all__ = ["check_gradients"]
 
@@ -30,7 +33,7 @@ def check_gradients(
     rtol: float = 1e-6,
     **executor: Any,
 ) -> float:
-    """Compare every parameter's gradient with central differences in float64.
+    """Compare the gradients of all parameters and fed inputs with central differences in float64.
 
     Along the gradient and along random directions ``u``, the difference quotient of the output
     must equal the inner product of ``u`` with the gradient; the error is relative to the
@@ -50,20 +53,30 @@ def check_gradients(
         The largest relative error.
 
     Raises:
-        BrokenPromise: a gradient is wrong; the parameter is named, and the node at which the
-            error enters.
+        BrokenPromise: a gradient is wrong; the parameter or input is named, and the node at
+            which the error enters.
+        GraphError: there is no such output, it is no floating scalar, or it depends on no
+            parameter and no floating input that may hold any value.
     """
+    _expect_scalar(graph, output)
     net = Executor(graph, dtype="float64", seed=seed, **executor)
     wide = {name: _wide(array) for name, array in feeds.items()}
     start = net.snapshot()
 
-    def evaluate(differentiate: bool = False) -> float:
+    def evaluate(moved: Mapping[str, np.ndarray], differentiate: bool = False) -> float:
         # states are put back, so that every evaluation drops the same entries
         net.assign({name: start[name] for name in graph.states})
-        return float(net.forward(training=training, differentiate=differentiate, **wide)[output])
+        net.assign({name: array for name, array in moved.items() if name in start})
+        fed = {**wide, **{name: array for name, array in moved.items() if name in wide}}
+        found = net.forward(training=training, differentiate=differentiate, **fed)[output]
+        net.assign({name: start[name] for name in moved if name in start})
+        return float(found)
 
-    value = evaluate(differentiate=True)
-    gradients = {name: net.to_host(g) for name, g in net.backward(output).items()}
+    value = evaluate({}, differentiate=True)
+    wanted = [*net.trainable, *_movable_inputs(graph)]
+    if not wanted:
+        raise GraphError(f"{output!r} depends on no parameter and no floating input to check")
+    gradients = {name: net.to_host(g) for name, g in net.backward(output, wrt=wanted).items()}
     rng = np.random.default_rng(seed)
     # a difference quotient cannot resolve slopes below the rounding of the output itself
     noise = 10 * float(np.finfo("float64").eps) * max(abs(value), 1.0) / STEP / rtol
@@ -74,11 +87,8 @@ def check_gradients(
         along = [gradient / norm] if norm else []
         others = [rng.normal(size=gradient.shape) for _ in range(directions)]
         for u in (*along, *(other / max(float(np.linalg.norm(other)), 1e-30) for other in others)):
-            sides = []
-            for sign in (1, -1):
-                net.assign({name: start[name] + sign * STEP * u})
-                sides.append(evaluate())
-            net.assign({name: start[name]})
+            at = start[name] if name in start else wide[name]
+            sides = [evaluate({name: at + sign * STEP * u}) for sign in (1, -1)]
             numeric = (sides[0] - sides[1]) / (2 * STEP)
             analytic = float((u * gradient).sum())
             error = abs(numeric - analytic) / max(norm, abs(numeric), noise)
@@ -93,6 +103,32 @@ def check_gradients(
                     + (culprit or "no node's own gradient is wrong: the sums between them are"),
                 )
     return worst
+
+
+def _expect_scalar(graph: Graph, output: str) -> None:
+    if output not in graph.outputs:
+        raise GraphError(f"expected an output among {list(graph.outputs)}, received {output!r}")
+    spec = graph.outputs[output].spec
+    if spec.shape != () or not spec.is_floating:
+        raise GraphError(f"expected a floating scalar, but {output!r} is {show(spec)}")
+
+
+def _movable_inputs(graph: Graph) -> list[str]:
+    """The floating inputs that no reader restricts to a range, which a step might leave."""
+    restricted = {
+        value
+        for node in graph.nodes.values()
+        for role, interval in node.operator.domains(
+            *(None if v is None else v.spec for v in node.inputs)
+        ).items()
+        for value in [node.inputs[node.input_names.index(role)]]
+        if math.isfinite(interval.low) or math.isfinite(interval.high)
+    }
+    return [
+        name
+        for name, value in graph.inputs.items()
+        if value.spec.is_floating and value not in restricted
+    ]
 
 
 def _find_culprit(

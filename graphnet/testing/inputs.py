@@ -10,7 +10,17 @@ import numpy as np
 
 from graphnet.testing.case import Case
 from graphnet.testing.strategies import spaced_array
-from ops.operator import Interval, Operator, Parameter, Spec, State, known
+from ops.operator import (
+    Interval,
+    Operator,
+    Parameter,
+    ShapeError,
+    Spec,
+    State,
+    known,
+    learned_inputs,
+    show,
+)
 
 __all__ = ["build_case", "data_inputs", "fitting_specs"]
 
@@ -50,11 +60,12 @@ def build_case(
     signature = type(operator).signature()
     learned: dict[str, Parameter | State] = {}
     if signature.data:
-        data = specs[: len(signature.data)]
-        learned = {**operator.parameters(*data), **operator.states(*data)}
+        parameters, states = learned_inputs(operator, specs[: len(signature.data)])
+        learned = {**parameters, **states}
     given: list[np.ndarray | None] = []
-    domains = _domains(operator, specs)
     names = signature.inputs(max(len(specs), len(signature.names)))
+    others = (learned.get(name) for name in names[len(specs) :])
+    domains = operator.domains(*specs, *(d and Spec(d.shape, d.dtype) for d in others))
     for index, spec in enumerate(specs):
         domain = domains.get(names[index], Interval())
         at = FRACTIONS[index % len(FRACTIONS)]
@@ -68,9 +79,12 @@ def build_case(
 
 
 def fitting_specs(operator: Operator) -> list[Specs]:
-    """Specs of data inputs that ``infer`` accepts, the smallest first; empty for none found.
+    """Specs of data inputs that ``infer`` accepts, the smallest first.
 
     Floating inputs are preferred: others are tried where no combination of floating ones fits.
+
+    Raises:
+        ShapeError: none was found; the text says what the operator answered last.
     """
     found: set[Specs] = set()
     for count in _counts(operator):
@@ -87,6 +101,8 @@ def fitting_specs(operator: Operator) -> list[Specs]:
             )
             if specs not in found and _fits(operator, specs):
                 found.add(specs)
+    if not found:
+        raise _nothing_fits(operator)
     ordered = sorted(found, key=_size)
     empty = [tuple(_emptied(spec) for spec in specs) for specs in ordered[:40]]
     return [
@@ -140,6 +156,24 @@ def _fits(operator: Operator, specs: Specs) -> bool:
     return True
 
 
+def _nothing_fits(operator: Operator) -> ShapeError:
+    """What the operator says to an input that many take, beside the advice to give a shape."""
+    data = data_inputs(operator)
+    specs = tuple(Spec((2, 3), "float64") for _ in data)
+    tried = " and ".join(map(show, specs))
+    try:
+        build_case(operator, specs, 0)
+    except Exception as error:
+        answer = f"{type(error).__name__}: {error}"
+    else:
+        answer = "nothing"
+    return ShapeError(
+        f"{type(operator).__name__}: no drawn shape fits; give check_operator a shape for each of "
+        f"the inputs {data}, or a Spec where one is not floating, as in Spec((4,), 'int64'); "
+        f"to {tried} the operator answers {answer}"
+    )
+
+
 def _size(specs: Specs) -> tuple[int, int, str]:
     """What makes one choice of specs simpler than another."""
     return sum(spec.elements for spec in specs), sum(spec.rank for spec in specs), repr(specs)
@@ -147,13 +181,6 @@ def _size(specs: Specs) -> tuple[int, int, str]:
 
 def _emptied(spec: Spec) -> Spec:
     return spec.with_shape((0, *spec.shape[1:])) if spec.rank else spec
-
-
-def _domains(operator: Operator, specs: Sequence[Spec]) -> dict[str, Interval]:
-    try:
-        return operator.domains(*specs)
-    except TypeError:  # it wants the learned inputs too
-        return {}
 
 
 def _entries(
