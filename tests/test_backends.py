@@ -50,7 +50,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
 
 def test_a_backend_goes_by_the_name_it_is_asked_for(backend):
     assert type(backend) is BACKENDS[backend.name]
-    assert backend.providers == ("reference",)
+    assert backend.providers[-1] == "reference"
 
 
 @pytest.mark.parametrize("axes", [(0, 1, 2), (2, 0, 1)])

@@ -23,6 +23,7 @@ class NumpyBackend(Backend):
     """
 
     name: ClassVar[str] = "numpy"
+    providers: ClassVar[tuple[str, ...]] = ("compiled", "onednn", "reference")
     xp: Any = np
 
     def from_host(self, host: np.ndarray) -> Array:

@@ -21,6 +21,8 @@ def add_devices(commands: Any) -> None:
 def _devices(options: argparse.Namespace) -> int:
     rows = [("backend", name, "yes" if works else "no", text) for name, works, text in status()]
     for name, provider in PROVIDERS.items():
-        rows.append(("kernels", name, "yes", provider.summary))
+        works, text = provider.status()
+        details = f"{provider.summary}; {text}" if text else provider.summary
+        rows.append(("kernels", name, "yes" if works else "no", details))
     print(render_table(("what", "name", "works", "details"), rows, title="backends and kernels"))
     return 0

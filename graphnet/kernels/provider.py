@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from graphnet.kernels import naive, reference
+from graphnet.kernels import compiled, naive, onednn, reference
 from ops.operator import Operator, Spec
 
 __all__ = ["Kernel", "Provider", "get_providers"]
@@ -37,9 +37,23 @@ class Provider:
     summary: str
     prepare: Callable[[Operator, tuple[Spec | None, ...]], Kernel | None]
     backends: tuple[str, ...] = ()
+    status: Callable[[], tuple[bool, str]] = lambda: (True, "")
+    """Whether it works here, and the libraries it uses or what is missing."""
 
 
 PROVIDERS = {
+    "compiled": Provider(
+        "Winograd's 3x3 convolution in float32, by numba and oneDNN, on numpy",
+        compiled.prepare,
+        backends=("numpy",),
+        status=compiled.status,
+    ),
+    "onednn": Provider(
+        "Conv and Linear in float32, by oneDNN, on numpy",
+        onednn.prepare,
+        backends=("numpy",),
+        status=onednn.status,
+    ),
     "naive": Provider(
         "textbook loops for Conv, MaxPool, AvgPool, BatchNorm and Linear, on numpy",
         naive.prepare,

@@ -1,0 +1,168 @@
+"""Sixteen float32 at a time: the vector instructions that compiled kernels are written with.
+
+numba turns loops into vector instructions where it can prove that arrays do not overlap, which
+it cannot for the many arrays of a transform.  So the innermost steps are written here in LLVM's
+own vectors: what :func:`transform` makes reads some vectors, computes others from them, and
+writes these.  On a machine with narrower registers LLVM splits a vector into several.
+
+Addresses are integers, in bytes; so are the distances between vectors.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+__all__ = ["BYTES", "OPTIONS", "WIDTH", "Vectors", "call_execute", "copy", "transform", "zero"]
+
+#: Entries of a vector.
+WIDTH = 16
+#: Bytes of a vector.
+BYTES = 4 * WIDTH
+
+_VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
+#: A product and a sum may become one instruction, and sums may be reordered.
+_FLAGS = ("contract", "reassoc", "nsz")
+
+
+def _can_cache() -> bool:
+    """Whether numba finds a folder for what it compiles; a warning says if not, once."""
+    try:
+        njit(cache=True)(_nothing)
+    except RuntimeError as error:
+        warnings.warn(
+            f"compiled kernels are compiled anew in every process, as numba finds no folder to "
+            f"keep them in ({error}); NUMBA_CACHE_DIR names one",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return False
+    return True
+
+
+def _nothing() -> None:
+    return None
+
+
+#: How all kernels are compiled: without Python's lock, and kept on disk.
+OPTIONS = {"nogil": True, "cache": _can_cache()}
+
+
+class Vectors:
+    """Arithmetic on vectors, as it is written into the compiled function."""
+
+    def __init__(self, builder: Any) -> None:
+        self._builder = builder
+
+    def load(self, address: Any) -> Any:
+        """The vector at an address."""
+        pointer = self._builder.inttoptr(address, _VECTOR.as_pointer())
+        return self._builder.load(pointer, align=4)
+
+    def store(self, vector: Any, address: Any) -> None:
+        """Write a vector to an address."""
+        pointer = self._builder.inttoptr(address, _VECTOR.as_pointer())
+        self._builder.store(vector, pointer, align=4)
+
+    def combine(self, *terms: tuple[float, Any]) -> Any:
+        """The sum of vectors, each times its factor; factors of 0 cost nothing, of 1 a sum."""
+        builder = self._builder
+        # terms of one factor come first: a product that is added to a sum is one instruction
+        ordered = sorted(((f, v) for f, v in terms if f), key=lambda term: term[0] != 1)
+        if not ordered:
+            return self.constant(0.0)
+        total = None
+        for factor, vector in ordered:
+            if total is None:
+                total = vector if factor == 1 else self._scaled(factor, vector)
+            elif factor == 1:
+                total = builder.fadd(total, vector, flags=_FLAGS)
+            elif factor == -1:
+                total = builder.fsub(total, vector, flags=_FLAGS)
+            else:
+                total = builder.fadd(total, self._scaled(factor, vector), flags=_FLAGS)
+        return total
+
+    def constant(self, value: float) -> Any:
+        """The vector that holds one number everywhere."""
+        return ir.Constant(_VECTOR, [value] * WIDTH)
+
+    def _scaled(self, factor: float, vector: Any) -> Any:
+        return self._builder.fmul(vector, self.constant(factor), flags=_FLAGS)
+
+
+#: Vectors in, vectors out.
+Step = Callable[[Vectors, Sequence[Any]], Sequence[Any]]
+
+
+def transform(count: int, step: Step) -> Any:
+    """A compiled function that reads ``count`` vectors, applies ``step`` and writes the results.
+
+    Returns:
+        A function ``(source, source_step, target, target_step)`` for use in compiled code.  All
+        vectors are read before any is written.
+    """
+
+    @intrinsic
+    def apply(typing: Any, source: Any, source_step: Any, target: Any, target_step: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            at, distance, to, stride = arguments
+            vectors = Vectors(builder)
+            read = []
+            for _ in range(count):
+                read.append(vectors.load(at))
+                at = builder.add(at, distance)
+            for result in step(vectors, read):
+                vectors.store(result, to)
+                to = builder.add(to, stride)
+            return context.get_dummy_value()
+
+        return types.void(types.intp, types.intp, types.intp, types.intp), generate
+
+    return apply
+
+
+@intrinsic
+def zero(typing: Any, target: Any) -> Any:
+    """Write one vector of zeros."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vectors = Vectors(builder)
+        vectors.store(vectors.constant(0.0), arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), generate
+
+
+@intrinsic
+def copy(typing: Any, source: Any, target: Any) -> Any:
+    """Copy one vector."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vectors = Vectors(builder)
+        vectors.store(vectors.load(arguments[0]), arguments[1])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), generate
+
+
+@intrinsic
+def call_execute(
+    typing: Any, function: Any, primitive: Any, stream: Any, count: Any, arguments: Any
+) -> Any:
+    """Call ``dnnl_primitive_execute`` at its address; returns its status."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        word, number = ir.IntType(64), ir.IntType(32)
+        kind = ir.FunctionType(number, [word, word, number, word])
+        target = builder.inttoptr(values[0], kind.as_pointer())
+        count32 = builder.trunc(values[3], number)
+        return builder.call(target, [values[1], values[2], count32, values[4]])
+
+    words = (types.intp,) * 5
+    return types.int32(*words), generate
