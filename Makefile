@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # one thread a worker: workers that share their cores with each other's BLAS wait instead of work
 PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test lint types check wheel test-gpu clean
+.PHONY: demo test lint types check wheel nightly test-gpu clean
 
 demo: $(VENV)/demo
 	$(BIN)/graphnet train digits
@@ -25,6 +25,12 @@ check: $(VENV)/test
 
 wheel: $(VENV)/test
 	$(BIN)/python tests/check_wheel.py
+
+# every operator on 2,000 cases, then whether the tests find planted faults: half an hour or more
+nightly: $(VENV)/test
+	OPENBLAS_NUM_THREADS=1 $(BIN)/graphnet check --all --examples 2000
+	$(PYTEST) -n auto --dist worksteal -m slow
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.mutation
 
 test-gpu: $(VENV)/test
 	$(PYTEST) -m gpu

@@ -79,8 +79,7 @@ class BinaryCrossEntropy(ElementwiseLoss):
             excess = odds / (1.0 + odds) - _against(x, labels)
             dx = xp.where(x < 0, excess, -excess) * share
         elif needs[0]:
-            least = max(1e-12, float(xp.finfo(x.dtype).tiny))
-            dx = (x - labels) / xp.maximum(x * (1.0 - x), least) * share
+            dx = (x - labels) / xp.maximum(x * (1.0 - x), 1e-12) * share
         if needs[1] and self.from_logits:
             dlabels = x * -share
         elif needs[1]:

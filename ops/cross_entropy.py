@@ -377,7 +377,9 @@ def _picked_weights(hit: Array, weights: Array) -> Array:
 
 def _weighed(values: Array, weights: Array, reduction: str) -> Array:
     """The weighted losses of the labels, or their sum or weighted mean."""
-    parts = values * _shares(weights, reduction)
+    # what does not count costs nothing, an infinite value neither
+    counted = namespace(values).where(weights == 0, 0.0, values)
+    parts = counted * _shares(weights, reduction)
     return reduced(parts, "none" if reduction == "none" else "sum", signed=True)
 
 

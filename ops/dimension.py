@@ -16,7 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Dim", "Size", "bind", "is_symbolic"]
+__all__ = ["Dim", "Size", "SymbolError", "bind", "is_symbolic"]
+
+
+class SymbolError(ValueError):
+    """Arithmetic whose result is not known before the batch is."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,7 +52,7 @@ class Dim:
 
     def __mul__(self, other: Size) -> Size:
         if isinstance(other, Dim):
-            raise ValueError(f"the product of {self} and {other} is no size: one axis may be N")
+            raise SymbolError(f"the product of {self} and {other} is no size: one axis may be N")
         if not _whole(other):
             return NotImplemented
         return _simplest(self.scale * other, self.offset * other)
@@ -60,15 +64,15 @@ class Dim:
                 return ratio
         elif _whole(other) and other and not (self.scale % other or self.offset % other):
             return Dim(self.scale // other, self.offset // other)
-        raise ValueError(f"{self} is not known to be a multiple of {other}")
+        raise SymbolError(f"{self} is not known to be a multiple of {other}")
 
     def __mod__(self, other: Size) -> Size:
         if not isinstance(other, Dim) and _whole(other) and other and not self.scale % other:
             return self.offset % other
-        raise ValueError(f"the remainder of {self} by {other} is not known")
+        raise SymbolError(f"the remainder of {self} by {other} is not known")
 
     def __lt__(self, other: Size) -> bool:
-        raise ValueError(f"whether {self} is more or less than {other} is not known")
+        raise SymbolError(f"whether {self} is more or less than {other} is not known")
 
     __le__ = __gt__ = __ge__ = __lt__
     __radd__ = __add__

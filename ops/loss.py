@@ -260,7 +260,8 @@ class KLDivergence(ElementwiseLoss):
         xp = namespace(x)
         if self.log_target:
             return xp.exp(labels), labels - x
-        return labels, xp.log(xp.where(labels == 0, 1.0, labels)) - x
+        excess = xp.log(xp.where(labels == 0, 1.0, labels)) - x
+        return labels, xp.where(labels == 0, 0.0, excess)  # 0 times infinity is no cost
 
 
 @dataclass(frozen=True)

@@ -117,3 +117,12 @@ def test_an_activation_carries_the_symbolic_batch_and_refuses_integers(operator)
 def test_configuration_that_makes_no_sense_is_refused(construct, error, message):
     with pytest.raises(error, match=message):
         construct()
+
+
+@pytest.mark.parametrize("beta", [0.01, 0.1, 1.0, 20.0])
+def test_the_slope_of_softplus_is_right_far_from_0(beta):
+    x = np.linspace(-2000, 2000, 41)
+    _, saved = Softplus(beta).forward(x)
+    (dx,) = Softplus(beta).backward(saved, np.ones_like(x), (True,))
+    slope = [1 / (1 + math.exp(-beta * v)) if beta * v > -700 else 0.0 for v in x]
+    np.testing.assert_allclose(dx, slope, rtol=1e-9, atol=1e-300)

@@ -119,6 +119,8 @@ def test_output_that_is_no_terminal_gets_plain_lines(tmp_path):
 
 MINE = """
 from dataclasses import dataclass
+import numpy as np
+from hypothesis import strategies as st
 from ops import Sqrt, Tanh
 from graphnet.testing import Case, Record
 
@@ -141,6 +143,7 @@ class Root(Sqrt):
     pass
 
 INSTANCE = Wrong(2.0)
+BROKEN = Record(Wrong, st.just(Case(Wrong(), (np.array([0.3]),))))
 NUMBER = 7
 """
 
@@ -211,6 +214,17 @@ def test_check_keeps_an_operator_in_its_range(mine, capsys):
     assert main(["check", "mine:Root"]) == 1
     assert "give the range in which the operator is defined" in capsys.readouterr().err
     assert main(["check", "mine:Root", "--low", "0.1", "--high", "3"]) == 0
+
+
+def test_the_line_that_reproduces_names_the_backends(mine, capsys):
+    assert main(["check", "mine:BROKEN", "--backend", "numpy", "strict", "--examples", "5"]) == 1
+    assert "--examples 5 --seed 0 --backend numpy strict" in capsys.readouterr().err
+
+
+def test_every_target_is_found_before_the_first_is_proven(mine, capsys):
+    assert main(["check", "ops:Tanh", "mine:Absent", "--json"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and "mine has no 'Absent'" in captured.err
 
 
 def test_check_wants_an_operator_or_all(capsys):

@@ -96,5 +96,5 @@ def test_an_error_in_infer_is_told_where_nothing_fits():
         def infer(self, x):
             return x.dtype.kind
 
-    with pytest.raises(ShapeError, match=r"answers AttributeError: 'str' object has no attribute"):
+    with pytest.raises(ShapeError, match="infer raises AttributeError: 'str' object"):
         check_operator(Stumbles())

@@ -212,3 +212,9 @@ def test_configuration_that_makes_no_sense_is_refused(construct, error, message)
 )
 def test_a_field_is_kept_as_a_plain_python_value(operator, kinds):
     assert [type(value) for value in vars(operator).values()] == kinds
+
+
+def test_a_label_of_0_costs_nothing_even_where_the_prediction_rules_it_out():
+    x, labels = np.array([-np.inf, 0.0]), np.array([0.0, 1.0])
+    loss, _ = KLDivergence("sum").forward(x, labels)
+    assert loss == 0

@@ -450,6 +450,42 @@ def test_check_gradients_names_the_node_where_the_error_enters():
     assert "'linear_1." in caught.value.promise
 
 
+def test_an_infer_that_raises_something_else_is_told_with_its_line():
+    @dataclass(frozen=True)
+    class Stumbles(Square):
+        def infer(self, x):
+            raise KeyError("boom")
+
+    with pytest.raises(BrokenPromise, match=r"infer raises KeyError: 'boom' .test_user_operators"):
+        check_operator(Stumbles(), (4, 3))
+
+
+def test_an_infer_that_stumbles_over_the_symbol_is_told_apart_from_one_that_wants_numbers():
+    @dataclass(frozen=True)
+    class Stumbles(Square):
+        def infer(self, x):
+            if x.shape and not isinstance(x.shape[0], int):
+                raise ValueError("bad")
+            return x
+
+    @dataclass(frozen=True)
+    class WantsEven(Square):
+        def infer(self, x):
+            if x.shape and x.shape[0] % 2:
+                raise ShapeError("expected an even batch")
+            return x
+
+    check_operator(WantsEven(), (4, 3))
+    with pytest.raises(BrokenPromise, match=r"for float64 \(N, 3\) infer raises ValueError: bad"):
+        check_operator(Stumbles(), (4, 3))
+
+
+@pytest.mark.parametrize("outputs", [(), (1, 2)])
+def test_a_reference_with_another_number_of_outputs_is_refused(outputs):
+    with pytest.raises(BrokenPromise, match=f"the reference gives {len(outputs)} outputs"):
+        check_operator(Square(), (2,), reference=lambda operator, x: tuple(x for _ in outputs))
+
+
 # whole graphs
 
 

@@ -65,7 +65,7 @@ def _check(options: argparse.Namespace) -> int:
     if not options.operators and not options.all:
         raise ValueError("expected PACKAGE.MODULE:NAME or --all")
     proofs = []
-    for attempt in _attempts(options):
+    for attempt in list(_attempts(options)):  # all targets are looked up before the first proof
         proof = attempt(options)
         proofs.append(proof)
         if not options.json:
@@ -100,7 +100,8 @@ def _attempts(options: argparse.Namespace) -> Iterator[Attempt]:
             examples=o.examples,
             seed=o.seed,
             backends=o.backend,
-            reproduce=f"graphnet check {target} --examples {o.examples} --seed {o.seed}",
+            reproduce=f"graphnet check {target} --examples {o.examples} --seed {o.seed}"
+            + (f" --backend {' '.join(o.backend)}" if o.backend != ["strict"] else ""),
         )
 
     def by_inference(operator: Operator) -> Attempt:

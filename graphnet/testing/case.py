@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphnet.debug import kind_of
-from ops.operator import Operator, Spec, infer_outputs, known, show
+from ops.operator import Operator, ShapeError, Spec, infer_outputs, known, show
 
 __all__ = ["BrokenPromise", "Case"]
 
@@ -63,7 +63,12 @@ class Case:
     @property
     def inferred(self) -> tuple[Spec, ...]:
         """The specs of the outputs."""
-        return infer_outputs(self.operator, self.specs)
+        try:
+            return infer_outputs(self.operator, self.specs)
+        except ShapeError:
+            raise
+        except Exception as error:
+            raise self.broken("infer", f"infer raises {_raised(error)}") from error
 
     @property
     def states(self) -> tuple[str, ...]:

@@ -23,8 +23,8 @@ from graphnet.testing.numeric import (
     numerical_gradient,
     rounding,
 )
-from ops.dimension import Dim
-from ops.operator import Spec, known, show
+from ops.dimension import Dim, SymbolError
+from ops.operator import ShapeError, Spec, known, show
 
 __all__ = [
     "CHECKS",
@@ -113,8 +113,14 @@ def check_symbolic(case: Case) -> None:
     ]
     try:
         inferred = case.operator.infer(*symbolic)
-    except ValueError:  # ShapeError and what a symbol cannot do: this operator wants numbers
+    except (ShapeError, SymbolError):  # this operator wants numbers
         return
+    except Exception as error:
+        raise case.broken(
+            "symbolic batch",
+            f"for {', '.join(show(s) for s in symbolic if s)} infer raises "
+            f"{type(error).__name__}: {error}; ShapeError says that it wants numbers",
+        ) from error
     inferred = inferred if isinstance(inferred, tuple) else (inferred,)
     bound = tuple(spec.bind(*known(batch)) for spec in inferred)
     if bound != case.inferred:
@@ -194,6 +200,11 @@ def check_reference(case: Case, reference: Callable[..., Any]) -> None:
     outputs, _ = case.forward()
     expected = reference(case.operator, *case.inputs)
     expected = expected if isinstance(expected, tuple) else (expected,)
+    compared = len(outputs) - len(case.states)  # a reference may leave out renewed states
+    if len(expected) not in (compared, len(outputs)):
+        raise case.broken(
+            "reference", f"the reference gives {len(expected)} outputs, forward {len(outputs)}"
+        )
     for index, (y, wanted) in enumerate(zip(outputs, expected, strict=False)):
         if not close(y, wanted, REFERENCE):
             raise case.broken(

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from graphnet.testing.case import Case
+from graphnet.testing.case import BrokenPromise, Case
 from graphnet.testing.strategies import spaced_array
 from ops.operator import (
     Interval,
@@ -163,6 +163,8 @@ def _nothing_fits(operator: Operator) -> ShapeError:
     tried = " and ".join(map(show, specs))
     try:
         build_case(operator, specs, 0)
+    except BrokenPromise as broken:
+        answer = broken.problem
     except Exception as error:
         answer = f"{type(error).__name__}: {error}"
     else:

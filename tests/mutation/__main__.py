@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import hypothesis
+import pytest
 
 from graphnet.testing import BrokenPromise, Record, promises, prove
 from graphnet.testing.records import RECORDS
-from ops.windows import Windows
 from tests.mutation.equivalent import explain
-from tests.mutation.functions import Function, reached_functions
+from tests.mutation.functions import Function, clear_caches, reached_functions
 from tests.mutation.mutators import Mutant, mutants
+
+ROOT = Path(__file__).parent.parent
 
 #: Seconds after which a mutant that still runs counts as killed.
 PATIENCE = 120
@@ -66,6 +68,26 @@ def survive(records: list[Record], examples: int) -> str | None:
     return None
 
 
+def fail(function: Function) -> str | None:
+    """The unit tests that a mutant, planted already, fails; None if it passes them all.
+
+    They are those of the families that run the function: what the records leave out by
+    construction, such as extreme values, ties and kinks.
+    """
+    modules = {function.function.__module__, *(cls.__module__ for cls in function.users)}
+    files = [ROOT / f"test_{module.rpartition('.')[2]}.py" for module in sorted(modules)]
+    names = [str(file) for file in files if file.is_file()]
+    if not names:
+        return None
+    # plugins cannot be loaded any more, now that what they watch is imported and in use
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *quiet, *names])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise RuntimeError(f"pytest ended with {code!r} on {names}")
+    return "unit tests" if code == pytest.ExitCode.TESTS_FAILED else None
+
+
 def try_mutant(function: Function, mutant: Mutant, examples: int) -> Fate:
     """Plant a mutant in a process of its own and see whether a promise breaks."""
     records = [record for record in RECORDS if record.operator in function.users]
@@ -73,11 +95,19 @@ def try_mutant(function: Function, mutant: Mutant, examples: int) -> Fate:
     receiver, sender = context.Pipe(duplex=False)
 
     def run() -> None:
-        warnings.simplefilter("error")
-        Windows.over.cache_clear()  # type: ignore[attr-defined]
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+        warnings.simplefilter("error")  # as in the suite
+        clear_caches()
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            contextlib.redirect_stderr(nowhere),
+            contextlib.redirect_stdout(nowhere),
+        ):
             function.replace(mutant.tree)
-            sender.send(survive(records, examples))
+            found = survive(records, examples)
+            try:
+                sender.send(found or fail(function))
+            except Exception as error:  # no verdict on the mutant, and so none in its favour
+                sender.send(error)
 
     process = context.Process(target=run)
     process.start()
@@ -88,6 +118,8 @@ def try_mutant(function: Function, mutant: Mutant, examples: int) -> Fate:
     else:
         try:
             killed_by = receiver.recv()
+            if isinstance(killed_by, Exception):
+                raise killed_by
         except EOFError:  # the mutant could not even be planted, or took the process down
             killed_by = "crash"
     process.join()
@@ -130,8 +162,12 @@ def report(fates: list[Fate], operators: int, examples: int, seconds: float) -> 
         "# Mutants in the backward passes",
         "",
         "Written by `python -m tests.mutation --out docs/mutation.md`: one fault at a time is",
-        "planted in every `backward` of `ops` and in the helpers that it calls, and the records of",
-        "the operators concerned are run. A mutant is killed when a promise breaks.",
+        "planted in every `backward` of `ops` and in the helpers that it calls. The records of",
+        "the operators concerned are run and, where no promise breaks, the unit tests of their",
+        "families. A mutant is killed when a promise breaks or a test fails; as in the suite, a",
+        "warning counts as a failure, and so does a crash or a loop without end.",
+        "",
+        "Not mutated: what refuses input (`ops.fields`, `ops.operator`), `infer`, and `forward`.",
         "",
         f"{operators} operators, {len(fates)} mutants, {examples} cases an operator, "
         f"{seconds / 60:.0f} minutes.",
@@ -153,7 +189,7 @@ def report(fates: list[Fate], operators: int, examples: int, seconds: float) -> 
         modules[".".join(fate.function.name.split(".")[:2])].append(fate)
     lines += [_row(f"`{module}`", members) for module, members in sorted(modules.items())]
     killers = Counter(fate.killed_by for fate in fates if fate.killed_by)
-    lines += ["", "## Which promise breaks first", "", "| promise | mutants |", "|---|---:|"]
+    lines += ["", "## What finds it first", "", "| promise, or other | mutants |", "|---|---:|"]
     lines += [f"| {name} | {count} |" for name, count in killers.most_common()]
     if equivalent:
         lines += ["", "## Equivalent mutants", ""]

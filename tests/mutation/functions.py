@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import functools
-import importlib
 import inspect
 import sys
 import types
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from ops.operator import Operator
 
-__all__ = ["Function", "reached_functions"]
+__all__ = ["Function", "clear_caches", "reached_functions"]
 
 #: The contract and the checks of configuration: no mathematics to get wrong.
 OUTSIDE = {"ops.operator", "ops.fields", "ops.arrays", "ops.dimension", "ops.initializers"}
@@ -85,12 +84,31 @@ def _reach(
             elif isinstance(node, ast.Attribute):
                 value = node.value
                 own = isinstance(value, ast.Name) and value.id == "self" and inspect.isclass(owner)
-                waiting.append((owner if own else _windows(), node.attr))
+                owners = [owner] if own else _helper_classes(module)
+                waiting += [(candidate, node.attr) for candidate in owners]
 
 
-def _windows() -> type:
-    """The one class beside operators whose methods backward passes call."""
-    return importlib.import_module("ops.windows").Windows
+def _helper_classes(module: types.ModuleType) -> list[type]:
+    """The classes beside operators that a module of ``ops`` knows, such as the windows."""
+    return [
+        cls
+        for cls in vars(module).values()
+        if inspect.isclass(cls)
+        and cls.__module__.startswith("ops.")
+        and cls.__module__ not in OUTSIDE
+        and not issubclass(cls, Operator)
+    ]
+
+
+def clear_caches() -> None:
+    """Forget what functions of ``ops`` have computed before a mutant was planted."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("ops."):
+            for owner in (module, *_helper_classes(module)):
+                for value in vars(owner).values():
+                    value = getattr(value, "__func__", value)
+                    if hasattr(value, "cache_clear"):
+                        value.cache_clear()
 
 
 def _locate(
@@ -111,6 +129,8 @@ def _locate(
         qualified = f"{classes[0].__name__}.{name}"
     else:
         value, qualified = getattr(owner, name, None), name
+    value = getattr(value, "__func__", value)  # a class method
+    value = getattr(value, "__wrapped__", value)  # a cached function
     if not isinstance(value, types.FunctionType):
         return None
     module = value.__module__

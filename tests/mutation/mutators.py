@@ -72,6 +72,8 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, Callable[[ast.AST], ast.AST]]
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         if not isinstance(node.operand, ast.Constant):
             yield "sign", lambda n: n.operand
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield "branch", lambda n: n.operand
     elif isinstance(node, ast.Compare) and len(node.ops) == 1:
         yield from _comparison(node)
     elif isinstance(node, ast.Call):
@@ -81,10 +83,13 @@ def _changes(node: ast.AST) -> Iterator[tuple[str, Callable[[ast.AST], ast.AST]]
         yield "needs", lambda n: n.orelse
     elif isinstance(node, ast.Subscript):
         yield from _index(node)
-    elif isinstance(node, ast.Slice) and node.step is not None:
-        yield "stride", lambda n: _with(n, step=None)
     elif isinstance(node, ast.keyword) and node.arg in ("axis", "axes"):
         yield from _axis(node)
+    elif isinstance(node, ast.Slice):
+        for bound in ("lower", "upper", "step"):
+            if getattr(node, bound) is not None:
+                kind = "stride" if bound == "step" else "index"
+                yield kind, lambda n, bound=bound: _with(n, **{bound: None})
     elif isinstance(node, ast.Constant) and type(node.value) is float:
         yield "factor", lambda n: ast.Constant(n.value * 2 if n.value else 1.0)
 
@@ -102,6 +107,10 @@ def _arithmetic(node: ast.BinOp) -> Iterator[tuple[str, Callable[[ast.AST], ast.
         yield "factor", lambda n: _with(n, op=ast.Mult())
     elif isinstance(node.op, ast.Pow):
         yield "factor", lambda n: n.left
+    elif isinstance(node.op, ast.MatMult):
+        yield "term", lambda n: _with(n, left=n.right, right=n.left)
+    elif isinstance(node.op, (ast.FloorDiv, ast.Mod)):
+        yield "term", lambda n: n.left
 
 
 def _comparison(node: ast.Compare) -> Iterator[tuple[str, Callable[[ast.AST], ast.AST]]]:
@@ -109,8 +118,11 @@ def _comparison(node: ast.Compare) -> Iterator[tuple[str, Callable[[ast.AST], as
         ast.Gt: ast.Lt, ast.Lt: ast.Gt, ast.GtE: ast.LtE, ast.LtE: ast.GtE,
         ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     }  # fmt: skip
-    if type(node.ops[0]) in other:
-        yield "comparison", lambda n: _with(n, ops=[other[type(n.ops[0])]()])
+    border = {ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Lt: ast.LtE, ast.LtE: ast.Lt}
+    for table in (other, border):
+        if type(node.ops[0]) in table:
+            changed = table[type(node.ops[0])]
+            yield "comparison", lambda n, changed=changed: _with(n, ops=[changed()])
 
 
 def _call(node: ast.Call) -> Iterator[tuple[str, Callable[[ast.AST], ast.AST]]]:
@@ -144,7 +156,7 @@ def _axis(node: ast.keyword) -> Iterator[tuple[str, Callable[[ast.AST], ast.AST]
     elif isinstance(value, ast.Tuple) and value.elts:
         yield "axis", lambda n: _with(n, value=_with(n.value, elts=n.value.elts[1:]))
         yield "axis", lambda n: _with(n, value=_with(n.value, elts=n.value.elts[:-1]))
-    elif isinstance(value, (ast.Name, ast.Attribute)):
+    elif isinstance(value, (ast.Name, ast.Attribute, ast.Call)):
         yield "axis", lambda n: _with(n, value=ast.Constant(0))
 
 
