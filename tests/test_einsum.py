@@ -95,6 +95,13 @@ def test_an_ellipsis_the_output_leaves_out_is_summed_over():
     np.testing.assert_array_equal(dx, np.broadcast_to(np.arange(4.0), x.shape))
 
 
+def test_as_many_axes_fit_under_the_ellipsis_as_letters_are_left():
+    most = Spec((1,) * 51, "float32")
+    assert Einsum("...a->...a").infer(most.with_shape((1,) * 52)).shape == (1,) * 52
+    with pytest.raises(ShapeError, match="at most 51 axes under the ellipsis, received 52"):
+        Einsum("...a->...a").infer(most.with_shape((1,) * 53))
+
+
 def test_the_gradient_of_a_trace_is_the_unit_matrix():
     y, saved = Einsum("ii").forward(np.arange(9.0).reshape(3, 3))
     assert isinstance(y, np.ndarray) and y.shape == () and y == 12

@@ -68,6 +68,12 @@ def test_a_power_of_0_below_1_has_an_infinite_slope():
     assert da.tolist() == [math.inf, -math.inf]
 
 
+def test_the_power_0_of_an_infinite_number_has_the_slope_0():
+    y, saved = Power().forward(np.array([np.inf, -np.inf]), np.zeros(2))
+    da, _ = Power().backward(saved, np.ones(2), (True, False))
+    assert y.tolist() == [1.0, 1.0] and da.tolist() == [0.0, 0.0]
+
+
 def test_whole_powers_of_a_negative_number_have_a_gradient_in_the_base():
     a, b = np.array([-2.0, -2.0, -2.0, -2.0]), np.array([3.0, 2.0, 0.0, -1.0])
     y, da, db = run(Power(), a, b, needs=(True, False))

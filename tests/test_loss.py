@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ops import Interval, LogSoftmax, ShapeError, Spec
+from ops import Interval, LogSoftmax, NegativeLogLikelihood, ShapeError, Spec
 from ops.loss import Huber, KLDivergence, L1Loss, L2Penalty, MeanSquaredError, reduced
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -61,6 +61,19 @@ def test_means_and_sums_of_finite_losses_are_finite(entries):
 def test_an_entry_that_is_not_finite_shows_in_the_loss(reduction, entry):
     result = reduced(np.array([1.0, entry], np.float32), reduction)
     assert np.isnan(result) if math.isnan(entry) else result == math.inf
+
+
+@pytest.mark.parametrize("entry", [1.5395734177747547e38, 2.8255112469739246e38])
+def test_a_sum_above_the_highest_number_does_not_round_past_it(entry):
+    x = np.full(8, entry, dtype=np.float32)
+    total, _ = L1Loss("sum").forward(x, np.zeros_like(x))
+    assert np.isfinite(total) and total > 3.402e38
+
+
+def test_a_sum_of_losses_below_0_stays_finite():
+    scores = np.full((3, 2), 3e38, dtype=np.float32)
+    total, _ = NegativeLogLikelihood(reduction="sum").forward(scores, np.zeros(3, dtype=np.int64))
+    assert np.isfinite(total) and total < -3.402e38
 
 
 def test_a_mean_of_squares_that_overflow_is_infinite():
