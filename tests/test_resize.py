@@ -174,6 +174,14 @@ def test_one_entry_becomes_many_and_collects_all_their_gradients():
     np.testing.assert_allclose(dx, np.full((2, 1, 1, 1), 150.0), rtol=1e-13)
 
 
+def test_an_inner_entry_that_more_outputs_take_than_the_outer_ones_collects_them_all():
+    operator = Resize(9, coordinates="align_corners")
+    y, saved = operator.forward(np.arange(3.0).reshape(1, 1, 3))
+    assert y.ravel().tolist() == [0, 0, 0, 1, 1, 1, 1, 2, 2]
+    (dx,) = operator.backward(saved, np.ones_like(y), (True,))
+    assert dx.ravel().tolist() == [3, 4, 2]
+
+
 def test_extreme_entries_stay_finite():
     x = np.array([[[3e38, -3e38, 3e38]]], np.float32)
     for mode in ("nearest", "linear"):

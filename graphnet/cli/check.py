@@ -135,7 +135,7 @@ def _attempts(options: argparse.Namespace) -> Iterator[Attempt]:
         elif isinstance(found, Operator):
             yield by_inference(found)
         else:
-            raise TypeError(f"expected an operator, {target} is a {type(found).__name__}")
+            raise TypeError(f"expected an operator, {target} is of type {type(found).__name__}")
 
 
 def _find(target: str) -> Any:
@@ -175,6 +175,8 @@ def _find(target: str) -> Any:
 
 def _import(where: str, target: str) -> ModuleType:
     """The module of this name, or in this file; its own errors become one sentence."""
+    if not where.endswith(".py") and not all(map(str.isidentifier, where.split("."))):
+        raise ValueError(f"{target}: expected a module such as package.module, or a file ending in .py")
     sys.path.insert(0, "")  # what `python -m` finds, this finds
     try:
         if not where.endswith(".py"):
