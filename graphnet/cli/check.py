@@ -176,7 +176,9 @@ def _find(target: str) -> Any:
 def _import(where: str, target: str) -> ModuleType:
     """The module of this name, or in this file; its own errors become one sentence."""
     if not where.endswith(".py") and not all(map(str.isidentifier, where.split("."))):
-        raise ValueError(f"{target}: expected a module such as package.module, or a file ending in .py")
+        raise ValueError(
+            f"{target}: expected a module such as package.module, or a file ending in .py"
+        )
     sys.path.insert(0, "")  # what `python -m` finds, this finds
     try:
         if not where.endswith(".py"):
