@@ -8,22 +8,25 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from graphnet.backends import Backend, get_backend
-from graphnet.explain import explain_plan, timed
+from graphnet.explain import Event, explain_plan, medians, timed, write_trace
 from graphnet.feeds import check_domains, check_feeds
 from graphnet.graph import Graph
-from graphnet.kernels import get_providers
+from graphnet.kernels import PlacedKernel, get_providers
+from graphnet.kernels.compiled import find_advance
 from graphnet.optim import Optimizer
-from graphnet.passes import for_inference
+from graphnet.passes import fold, for_inference, fuse, sink
 from graphnet.plan import Plan, Reverse, bind_spec, make_plan, make_reverse
+from graphnet.program import Blocks, Program, ReverseProgram
 from graphnet.run import run_forward, run_reverse
+from graphnet.store import Store
 from graphnet.values import GraphError, Parameter, State
 from graphnet.weights import read_weights, write_weights
 from ops.arrays import Array
@@ -44,10 +47,21 @@ class ExecutorError(RuntimeError):
 
 
 @dataclass
+class _Planned:
+    """A plan, with the program it is bound to where some of its kernels are placed."""
+
+    plan: Plan
+    program: Program | None
+    reverses: dict[tuple[Any, ...], ReverseProgram] = field(default_factory=dict)
+    version: tuple[int, int] | None = None
+    """Of the leaves that the program has seen last, and the block it was bound to."""
+
+
+@dataclass
 class _Pass:
     """What a forward pass leaves behind for the reverse pass."""
 
-    plan: Plan
+    planned: _Planned
     saved: list[Any]
 
 
@@ -61,12 +75,14 @@ class Executor:
         dtype: replaces every floating dtype of the graph, such as ``"float64"`` to check
             gradients; the declared ones when None.
         kernels: whom to ask for kernels, such as ``"naive"``; the backend's own list when None.
+        precision: ``"fast"`` or ``"exact"``, which rules out kernels whose rounding is larger than
+            that of plain sums, such as Winograd's convolution.
         debug: check each result against the inferred shape and dtype, and (on numpy, forward)
             fill what is dead with NaN. Slow.
 
     Raises:
         BackendError: the backend cannot work here; the message says what is missing.
-        ValueError: the backend, dtype or kernels are unknown.
+        ValueError: the backend, dtype, kernels or precision are unknown.
 
     >>> import graphnet as gn
     >>> from ops import Linear, SoftmaxCrossEntropy
@@ -88,6 +104,7 @@ class Executor:
         seed: int = 0,
         dtype: str | None = None,
         kernels: str | Sequence[str] | None = None,
+        precision: str = "fast",
         debug: bool = False,
     ) -> None:
         if not isinstance(graph, Graph):
@@ -104,7 +121,10 @@ class Executor:
                 )
         self.graph = graph
         self.backend = get_backend(backend) if isinstance(backend, str) else backend
+        if precision not in ("fast", "exact"):
+            raise ValueError(f"expected a precision of 'fast' or 'exact', received {precision!r}")
         self.dtype = dtype
+        self.precision = precision
         self.debug = debug
         self._providers = get_providers(kernels or self.backend.providers)
         for name, provider in self._providers.items():
@@ -117,35 +137,75 @@ class Executor:
             name: bind_spec(value.spec, 1, dtype)
             for name, value in (*graph.parameters.items(), *graph.states.items())
         }
-        self._parameters = self._initial(graph.parameters, seed)
-        self._states = self._initial(graph.states, seed)
+        self._parameters = self._store(self._laid_out())
+        self._states = self._store(graph.states)
+        self._initialize(seed)
         self._constants = {
             name: self.backend.from_host(value.array.astype(bind_spec(value.spec, 1, dtype).dtype))
             for name, value in graph.constants.items()
         }
-        self._graphs: dict[tuple[bool, tuple[str, ...]], Graph] = {}
-        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._graphs: dict[tuple[Any, ...], Graph] = {}
+        self._plans: dict[tuple[Any, ...], _Planned] = {}
         self._last: _Pass | None = None
+        self._recent: tuple[tuple[Any, ...], _Planned] | None = None
+        self._blocks = Blocks()
+        self._version = 0  # of parameters and states, as far as the executor changes them
 
-    def _initial(self, leaves: Mapping[str, Parameter | State], seed: int) -> dict[str, Array]:
-        arrays = {}
+    def _laid_out(self) -> list[str]:
+        """The parameters in the order in which they lie in memory.
+
+        Those that optimizers change come first, and of these the ones that decay.
+        """
+        leaves = self.graph.parameters
+        trained = set(self.trainable)
+        return sorted(leaves, key=lambda name: (name not in trained, not leaves[name].decay))
+
+    def _store(self, names: Iterable[str]) -> Store:
+        return Store({name: self._specs[name] for name in names}, self.backend.xp)
+
+    def _initialize(self, seed: int) -> None:
+        graph = self.graph
+        leaves: dict[str, Parameter | State] = {**graph.parameters, **graph.states}
         for name, leaf in leaves.items():
             # a parameter's first value depends on no other parameter
             rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
             spec = self._specs[name]
             shape = tuple(int(size) for size in spec.shape)  # type: ignore[arg-type]
-            arrays[name] = self.backend.from_host(leaf.initializer.sample(shape, spec.dtype, rng))
-        return arrays
+            first = leaf.initializer.sample(shape, spec.dtype, rng)
+            self._owner(name)[name][...] = self.backend.from_host(first)
+
+    def _gradient_leaves(self, plan: Plan, reverse: Reverse) -> dict[int, Array]:
+        """The arrays that take the gradients of parameters, by slot."""
+        arrays = self._gradients.arrays
+        return {
+            plan.parameters[name]: arrays[name]
+            for name in reverse.gradients
+            if name in plan.parameters and name in arrays
+        }
+
+    @cached_property
+    def _gradients(self) -> Store:
+        """Of the parameters that optimizers change; they lie as these do."""
+        trained = set(self.trainable)
+        return self._store(name for name in self._parameters if name in trained)
+
+    def _owner(self, name: str) -> dict[str, Array]:
+        store = self._parameters if name in self._parameters else self._states
+        return store.arrays
 
     @property
     def parameters(self) -> Mapping[str, Array]:
-        """The learned arrays by name; they may be changed in place, or by :meth:`assign`."""
-        return MappingProxyType(self._parameters)
+        """The learned arrays by name; changed in place, or by :meth:`assign`.
+
+        While an array from here is held, weights are prepared anew for every run: it may have
+        been changed.  :meth:`snapshot` gives copies.
+        """
+        return self._parameters
 
     @property
     def states(self) -> Mapping[str, Array]:
-        """Running statistics and random counters by name."""
-        return MappingProxyType(self._states)
+        """Running statistics and random counters by name; see :attr:`parameters`."""
+        return self._states
 
     @property
     def trainable(self) -> list[str]:
@@ -182,22 +242,62 @@ class Executor:
         if isinstance(outputs, str):
             raise GraphError(f"expected a list of outputs, received the string {outputs!r}")
         names = tuple(outputs) if outputs is not None else tuple(self.graph.outputs)
-        graph = self._form(training, names)
-        batch = check_feeds(graph, feeds, self.dtype, self.backend)
-        plan = self._plan(graph, training, names, batch, differentiate)
+        planned = self._planned(training, names, differentiate, feeds)
+        plan = planned.plan
         check_domains(plan, feeds)
-        values = self._values(plan, feeds)
         self._last = None
-        saved = run_forward(plan, values, debug=self.debug)
+        if planned.program is None:
+            values = self._values(plan, feeds)
+            saved = run_forward(plan, values, debug=self.debug)
+        else:
+            values, saved = self._run(planned, feeds), planned.program.saved
+        if plan.renewed:
+            self._version += 1
         for name, slot in plan.renewed.items():
-            self._states[name] = values[slot]
+            self._states.arrays[name][...] = values[slot]
         if differentiate:
-            self._last = _Pass(plan, saved)
+            self._last = _Pass(planned, saved)
         results = {name: self._array(values[slot]) for name, slot in plan.outputs.items()}
-        for name in results:
-            if plan.graph.outputs[name].producer is None:  # a feed, parameter or constant
+        for name, slot in plan.outputs.items():
+            # a feed, parameter or constant, or in memory that the next run uses again
+            placed = planned.program is not None and slot in planned.program.places
+            if placed or plan.graph.outputs[name].producer is None:
                 results[name] = results[name].copy()
         return results
+
+    def _planned(
+        self,
+        training: bool,
+        outputs: tuple[str, ...],
+        differentiate: bool,
+        feeds: Mapping[str, Any],
+    ) -> _Planned:
+        """The plan for what is fed, once that is checked."""
+        # feeds like the last ones were checked then
+        signature = (training, outputs, differentiate, *map(_likeness, feeds.items()))
+        if self._recent is None or self._recent[0] != signature:
+            graph = self._form(training, outputs, differentiate)
+            batch = check_feeds(graph, feeds, self.dtype, self.backend)
+            planned = self._plan(graph, training, outputs, batch, differentiate)
+            self._recent = (signature, planned)
+        return self._recent[1]
+
+    def _run(
+        self, planned: _Planned, feeds: Mapping[str, Any], events: list[Event] | None = None
+    ) -> list[Any]:
+        """Run the program of a plan; returns an array per slot."""
+        program = planned.program
+        assert program is not None
+        self._blocks.attach(program)
+        if self._parameters.is_held() or self._states.is_held():
+            self._version += 1
+        current = (self._version, id(program.block))
+        if planned.version != current:
+            program.refresh()
+            planned.version = current
+        program.feed(feeds)
+        program.run(events)
+        return program.values
 
     def backward(
         self,
@@ -223,24 +323,57 @@ class Executor:
                 output that is no scalar.
             GraphError: an output or name is unknown.
         """
+        return self._backward(output, gradient, wrt, own=True)
+
+    def _backward(
+        self, output: str | None, gradient: Any, wrt: Sequence[str] | None, *, own: bool
+    ) -> dict[str, Array]:
+        """As :meth:`backward`; unless ``own``, the next one overwrites the gradients."""
         if self._last is None:
             raise ExecutorError(
                 "backward before forward: call forward(..., training=True) or "
                 "forward(..., differentiate=True) first, once for each backward"
             )
-        plan, saved = self._last.plan, self._last.saved
+        planned, saved = self._last.planned, self._last.saved
+        plan = planned.plan
         wanted = self.trainable if wrt is None else list(wrt)
         reverse = self._reverse(plan, output, wanted)
         seed = self._seed(plan, reverse, gradient)
         self._last = None
-        gradients = run_reverse(plan, reverse, saved, seed, debug=self.debug)
+        if planned.program is None:
+            gradients = run_reverse(plan, reverse, saved, seed, debug=self.debug)
+        else:
+            gradients = self._run_reverse(planned, reverse, seed)
         if reverse.source in reverse.gradients.values() and gradients[reverse.source] is seed:
             gradients[reverse.source] = seed.copy()
         found = {name: gradients[slot] for name, slot in reverse.gradients.items()}
+        if planned.program is not None and own:
+            placed = planned.reverses[reverse.key].places
+            for name, slot in reverse.gradients.items():
+                if slot in placed:
+                    found[name] = found[name].copy()
         return {
             name: self._zeros(plan, name) if found.get(name) is None else self._array(found[name])
             for name in wanted
         }
+
+    def _run_reverse(
+        self, planned: _Planned, reverse: Reverse, seed: Any, events: list[Event] | None = None
+    ) -> list[Any]:
+        """Run the reverse of a program; returns a gradient per slot."""
+        program = planned.program
+        assert program is not None
+        backward = planned.reverses.get(reverse.key)
+        if backward is None:
+            leaves = self._gradient_leaves(planned.plan, reverse)
+            backward = planned.reverses[reverse.key] = ReverseProgram(program, reverse, leaves)
+        arrays = self._gradients.arrays
+        for name, array in arrays.items():
+            if planned.plan.parameters.get(name) not in backward.places:
+                array[...] = 0
+        self._blocks.attach_reverse(backward)
+        backward.run(seed, events)
+        return backward.gradients
 
     def training_step(self, optimizer: Optimizer, loss: str = "loss") -> TrainingStep:
         """Forward, reverse and update in one call: ``step(image=..., label=...)["loss"]``.
@@ -270,14 +403,13 @@ class Executor:
                 raise GraphError(
                     f"{name}: expected {show(self._specs[name])}, received {show(received)}"
                 )
+        self._version += 1
         for name, array in arrays.items():
-            owner = self._parameters if name in self._parameters else self._states
-            owner[name] = self.backend.from_host(array)
+            self._owner(name)[name][...] = self.backend.from_host(array)
 
     def snapshot(self) -> dict[str, np.ndarray]:
         """Copies of all parameters and states as host arrays, for :meth:`assign`."""
-        both = {**self._parameters, **self._states}
-        return {name: np.array(self.to_host(array)) for name, array in both.items()}
+        return {name: np.array(self.to_host(self._owner(name)[name])) for name in self._specs}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write parameters and states to a safetensors file."""
@@ -296,50 +428,95 @@ class Executor:
         return self.backend.to_host(array)
 
     def explain(self, batch: int | None = None, *, training: bool | None = None) -> str:
-        """A table of the plan: node, kernel, shape, bytes, FLOPs and measured time.
+        """A table of the plan: node, kernel, shape, memory, FLOPs and measured time.
 
-        The times are medians of three runs on random inputs; states stay as they are.
+        A node that stands for several is called by all their names, ``conv_1+relu_1``.  The
+        times are medians of three runs on random inputs; states stay as they are.
 
         Args:
             batch: the number of examples; that of the last run, or 1, when None.
             training: show the training form, with the reverse pass from the first scalar; as
                 in the last run when None.
         """
-        last = next(reversed(self._plans.values()), None)
-        batch = (last.batch if last else 1) if batch is None else batch
-        training = (last.training if last else False) if training is None else training
-        names = tuple(self.graph.outputs)
-        graph = self._form(training, names)
-        plan = self._plan(graph, training, names, batch, differentiate=training)
-        return explain_plan(plan, self._time(plan))
+        planned, runs = self._timed(batch, training)
+        plan, program = planned.plan, planned.program
+        seconds = medians(runs, len(plan.steps))
+        if program is None:
+            return explain_plan(plan, seconds)
+        return explain_plan(plan, seconds, program.locations(), program.nbytes)
 
-    def _time(self, plan: Plan, runs: int = 3) -> list[tuple[float, float]]:
-        """Median seconds of each step, forward and in reverse."""
+    def trace(
+        self,
+        path: str | os.PathLike[str],
+        batch: int | None = None,
+        *,
+        training: bool | None = None,
+    ) -> None:
+        """Write a run on random inputs to a file that ``chrome://tracing`` and Perfetto show.
+
+        Args:
+            path: of the file, JSON in Chrome's trace format.
+            batch: as for :meth:`explain`.
+            training: likewise.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        planned, runs = self._timed(batch, training)
+        write_trace(path, planned.plan, runs[-1])
+
+    def _timed(
+        self, batch: int | None, training: bool | None, runs: int = 3
+    ) -> tuple[_Planned, list[list[Event]]]:
+        """A plan, and what each call of some runs on random inputs took."""
+        last = next(reversed(self._plans.values()), None)
+        batch = (last.plan.batch if last else 1) if batch is None else batch
+        training = (last.plan.training if last else False) if training is None else training
+        names = tuple(self.graph.outputs)
+        graph = self._form(training, names, training)
+        planned = self._plan(graph, training, names, batch, differentiate=training)
+        plan = planned.plan
         rng = np.random.default_rng(0)
         feeds = {}
         for name, (_, spec) in plan.inputs.items():
             shape = tuple(int(size) for size in spec.shape)  # type: ignore[arg-type]
             drawn = rng.normal(size=shape) if spec.is_floating else np.zeros(shape)
             feeds[name] = drawn.astype(spec.dtype)
-        scalars = [
-            name
-            for name, value in plan.graph.outputs.items()
-            if value.shape == () and value.spec.is_floating
-        ]
-        timed_plan, clocks = timed(plan, self.backend.synchronize)
+        scalars = self._scalars(plan) if training else []
+        self._last = None
+        found: list[list[Event]] = []
         for _ in range(runs + 1):
-            saved = run_forward(timed_plan, self._values(timed_plan, feeds))
-            if plan.training and scalars:
-                reverse = self._reverse(timed_plan, scalars[0], self.trainable)
-                run_reverse(timed_plan, reverse, saved, self._seed(timed_plan, reverse, None))
-        return [clock.medians(skip=1) for clock in clocks]
+            found.append([])
+            if planned.program is None:
+                watched = timed(plan, found[-1], self.backend.synchronize)
+                saved = run_forward(watched, self._values(watched, feeds))
+                if scalars:
+                    reverse = self._reverse(watched, scalars[0], self.trainable)
+                    run_reverse(watched, reverse, saved, self._seed(watched, reverse, None))
+                continue
+            self._run(planned, feeds, found[-1])
+            if scalars:
+                reverse = self._reverse(plan, scalars[0], self.trainable)
+                self._run_reverse(planned, reverse, self._seed(plan, reverse, None), found[-1])
+        return planned, found[1:]  # the first one warms up
 
-    def _form(self, training: bool, outputs: tuple[str, ...]) -> Graph:
-        key = (training, outputs)
+    def _form(self, training: bool, outputs: tuple[str, ...], differentiate: bool) -> Graph:
+        key = (training, outputs, differentiate)
         if key not in self._graphs:
             graph = self.graph.select(*outputs)
-            self._graphs[key] = graph if training else for_inference(graph)
+            if not training:
+                graph = for_inference(graph)
+            if self._fuses:
+                if not training and not differentiate:
+                    graph = fold(graph)
+                graph = fuse(sink(graph))
+            self._graphs[key] = graph
         return self._graphs[key]
+
+    @cached_property
+    def _fuses(self) -> bool:
+        """Whether there are kernels for what fusion makes of a graph."""
+        return not self.debug and any(p.fused and p.status()[0] for p in self._providers.values())
 
     def _plan(
         self,
@@ -348,20 +525,55 @@ class Executor:
         outputs: tuple[str, ...],
         batch: int,
         differentiate: bool,
-    ) -> Plan:
+    ) -> _Planned:
         key = (training, outputs, batch, differentiate)
-        plan = self._plans.pop(key, None) or make_plan(
-            graph,
-            batch,
-            self._providers,
-            training=training,
-            differentiate=differentiate,
-            dtype=self.dtype,
-        )
-        self._plans[key] = plan  # the most recently used comes last
+        planned = self._plans.pop(key, None)
+        if planned is None:
+            plan = make_plan(
+                graph,
+                batch,
+                self._providers,
+                training=training,
+                differentiate=differentiate,
+                dtype=self.dtype,
+                exact=self.precision == "exact",
+            )
+            planned = _Planned(plan, self._program(plan))
+            self._lay_out_training(planned)
+        self._plans[key] = planned  # the most recently used comes last
         if len(self._plans) > PLANS:
             del self._plans[next(iter(self._plans))]
-        return plan
+        return planned
+
+    def _lay_out_training(self, planned: _Planned) -> None:
+        """Let the reverse pass that training makes share the block of the forward pass."""
+        plan, program = planned.plan, planned.program
+        scalars = self._scalars(plan)
+        if program is None or not plan.training or not scalars or not self.trainable:
+            return
+        reverse = self._reverse(plan, scalars[0], self.trainable)
+        leaves = self._gradient_leaves(plan, reverse)
+        planned.reverses[reverse.key] = ReverseProgram(program, reverse, leaves, apart=False)
+
+    def _scalars(self, plan: Plan) -> list[str]:
+        """The outputs that can be differentiated without a gradient that arrives at them."""
+        outputs = plan.graph.outputs
+        return [n for n, v in outputs.items() if v.shape == () and v.spec.is_floating]
+
+    def _program(self, plan: Plan) -> Program | None:
+        """The program of a plan some of whose kernels are placed; debug looks at each array."""
+        if self.debug or not any(isinstance(step.kernel, PlacedKernel) for step in plan.steps):
+            return None
+        leaves = {
+            slot: arrays[name]
+            for slots, arrays in (
+                (plan.parameters, self._parameters.arrays),
+                (plan.states, self._states.arrays),
+                (plan.constants, self._constants),
+            )
+            for name, slot in slots.items()
+        }
+        return Program(plan, leaves)
 
     def _reverse(self, plan: Plan, output: str | None, wanted: list[str]) -> Reverse:
         if output is None:
@@ -413,8 +625,8 @@ class Executor:
         """The list of slots, with everything in it that is there before the first step."""
         values: list[Array | None] = [None] * plan.size
         for slots, arrays in (
-            (plan.parameters, self._parameters),
-            (plan.states, self._states),
+            (plan.parameters, self._parameters.arrays),
+            (plan.states, self._states.arrays),
             (plan.constants, self._constants),
         ):
             for name, slot in slots.items():
@@ -432,6 +644,12 @@ class Executor:
         leaf = self.graph.parameters.get(name) or self.graph.inputs[name]
         spec = bind_spec(leaf.spec, plan.batch, self.dtype)
         return self.backend.xp.zeros(spec.shape, dtype=spec.dtype)
+
+
+def _likeness(feed: tuple[str, Any]) -> tuple[Any, ...]:
+    """What of a feed decides whether it fits, and which plan it needs."""
+    name, array = feed
+    return name, type(array), getattr(array, "shape", None), getattr(array, "dtype", None)
 
 
 class TrainingStep:
@@ -453,7 +671,9 @@ class TrainingStep:
         self.loss = loss
         self.count = 0
         self.decay = frozenset(name for name, leaf in net.graph.parameters.items() if leaf.decay)
-        self.slots = optimizer.slots({name: net.parameters[name] for name in net.trainable})
+        self._fused = _FusedUpdate.of(net, optimizer)
+        trained = {name: net._parameters.arrays[name] for name in net.trainable}
+        self.slots = optimizer.slots(trained) if self._fused is None else self._fused.slots()
 
     def __call__(self, **feeds: Any) -> dict[str, Array]:
         """Make one update and return the outputs that led to it.
@@ -461,9 +681,60 @@ class TrainingStep:
         Raises:
             FeedError, ShapeError: as :meth:`Executor.forward`.
         """
-        outputs = self.net.forward(training=True, **feeds)
-        gradients = self.net.backward(self.loss)
-        parameters = {name: self.net.parameters[name] for name in gradients}
-        self.optimizer.update(parameters, gradients, self.slots, self.count + 1, self.decay)
+        net = self.net
+        outputs = net.forward(training=True, **feeds)
+        assert net._last is not None
+        placed = net._last.planned.program is not None
+        gradients = net._backward(self.loss, None, None, own=False)
+        net._version += 1
+        if self._fused is not None and placed:
+            self._fused.update(self.count + 1)
+        else:
+            parameters = {name: net._parameters.arrays[name] for name in gradients}
+            self.optimizer.update(parameters, gradients, self.slots, self.count + 1, self.decay)
         self.count += 1
         return outputs
+
+
+class _FusedUpdate:
+    """The update of all parameters in one pass over memory, where a compiled one is known."""
+
+    def __init__(self, net: Executor, optimizer: Optimizer, advance: Any) -> None:
+        self._net, self._optimizer, self._advance = net, optimizer, advance
+        self._gradients = net._gradients.flat["float32"]
+        size = self._gradients.size
+        self._parameters = net._parameters.flat["float32"][:size]
+        self._slots = {slot: net._store(net._gradients.arrays) for slot in optimizer.slot_names}
+        # those that decay come first
+        leaves = net.graph.parameters
+        others = [name for name in net._gradients.arrays if not leaves[name].decay]
+        edge = net._gradients.begin(others[0]) if others else size
+        self._parts = [(slice(edge), optimizer.weight_decay), (slice(edge, size), 0.0)]
+
+    @classmethod
+    def of(cls, net: Executor, optimizer: Optimizer) -> _FusedUpdate | None:
+        """The fused update of an executor; None where there is none."""
+        dtypes = {net._specs[name].dtype for name in net.trainable}
+        if net.backend.name != "numpy" or dtypes != {"float32"}:
+            return None
+        if not any(provider.fused for provider in net._providers.values()):
+            return None
+        advance = find_advance(optimizer)
+        return None if advance is None else cls(net, optimizer, advance)
+
+    def slots(self) -> dict[str, Array]:
+        """The arrays of the optimizer by name."""
+        return {
+            f"{name}.{slot}": store.arrays[name]
+            for name in self._net.trainable
+            for slot, store in self._slots.items()
+        }
+
+    def update(self, step: int) -> None:
+        """Step ``step``, on the gradients of the last reverse pass."""
+        optimizer = self._optimizer
+        rate = optimizer.rate(step)
+        gradients = optimizer.clip({"all": self._gradients})["all"]
+        for part, decay in self._parts:
+            slots = {slot: store.flat["float32"][part] for slot, store in self._slots.items()}
+            self._advance(self._parameters[part], gradients[part], slots, rate, step, decay)

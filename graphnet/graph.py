@@ -1,14 +1,15 @@
-"""The graph: everything some outputs reach, checked, ordered and named."""
+"""The graph: everything some outputs reach, checked, ordered and named.
+
+networkx, and the tables and pictures, are imported where they are used: they take longer than all
+the rest, and most programs need none of them.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import networkx as nx
-
-from graphnet.draw import draw_svg, human, render_table, to_dot
 from graphnet.values import (
     Constant,
     GraphError,
@@ -24,6 +25,9 @@ from graphnet.values import (
     sources,
 )
 from ops.operator import known, show_shape
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["Graph"]
 
@@ -197,6 +201,8 @@ class Graph:
         >>> list(Graph(y=ReLU()(Input("x", ("N", 4)))).to_networkx().edges())
         [('x', 'relu_1')]
         """
+        import networkx as nx
+
         dag = nx.MultiDiGraph()
         for part, name in self._names.items():
             dag.add_node(name, part=part)
@@ -212,6 +218,8 @@ class Graph:
 
         FLOPs and bytes (of the outputs) are those of one forward pass of ``batch`` examples.
         """
+        from graphnet.draw import human, render_table
+
         rows: list[tuple[str, ...]] = []
         counted: set[Value] = set()
         total_parameters = total_flops = total_bytes = 0
@@ -246,10 +254,14 @@ class Graph:
 
     def to_dot(self) -> str:
         """The graph in Graphviz's language."""
+        from graphnet.draw import to_dot
+
         return to_dot(self._picture())
 
     def to_svg(self, title: str = "") -> str:
         """The graph as an SVG picture; needs no installed program."""
+        from graphnet.draw import draw_svg
+
         return draw_svg(self._picture(), title=title)
 
     def _repr_svg_(self) -> str:
@@ -257,6 +269,8 @@ class Graph:
 
     def _picture(self) -> nx.MultiDiGraph:
         """Inputs, nodes and outputs as boxes; parameters are counted inside their node's box."""
+        import networkx as nx
+
         picture = nx.MultiDiGraph()
         for name, value in self.inputs.items():
             picture.add_node(name, kind="input", label=[name, value.dtype])
@@ -291,6 +305,8 @@ def _in_order(parts: list[Part]) -> list[Part]:
     if all(source.order < node.order for node in nodes for source in sources(node)):
         return ordered
     # declared in order, and then given other inputs
+    import networkx as nx
+
     dag = nx.DiGraph()
     dag.add_nodes_from(parts)
     for part in parts:

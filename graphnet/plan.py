@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from graphnet.graph import Graph
-from graphnet.kernels import Kernel, Provider
+from graphnet.kernels import Kernel, PlacedKernel, Provider
 from graphnet.memory import last_uses, peak_bytes
 from graphnet.values import Input, Node, Value
 from ops.dimension import Size
@@ -63,6 +64,11 @@ class Reverse:
     shapes: dict[int, tuple[Size, ...]]
     """The shape of each wanted gradient, by its slot."""
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells it from the other reverse passes of its plan."""
+        return self.output, tuple(self.gradients)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -107,6 +113,7 @@ def make_plan(
     training: bool = False,
     differentiate: bool = False,
     dtype: str | None = None,
+    exact: bool = False,
 ) -> Plan:
     """Bind a graph to a batch size: infer all shapes, choose kernels, find every last use.
 
@@ -117,6 +124,7 @@ def make_plan(
         training: whether states are renewed.
         differentiate: whether kernels' saved arrays are kept for a reverse pass.
         dtype: replaces every floating dtype of the graph.
+        exact: whether methods are ruled out whose rounding is larger than that of plain sums.
 
     Raises:
         ShapeError: a node does not fit this batch size; the message names it.
@@ -132,7 +140,7 @@ def make_plan(
     for name, node in graph.nodes.items():
         given = tuple(None if v is None else specs[v] for v in node.inputs)
         specs.update(zip(node.outputs, node.infer(given, name), strict=True))
-        provider, kernel = _choose(node, given, providers)
+        provider, kernel = _choose(node, given, providers, differentiate, exact)
         parts.append((name, node, provider, kernel))
         _collect_domains(graph, node, given, domains)
     access = [
@@ -223,11 +231,18 @@ def make_reverse(plan: Plan, output: str, wanted: Iterable[str]) -> Reverse:
 
 
 def _choose(
-    node: Node, specs: tuple[Spec | None, ...], providers: Mapping[str, Provider]
+    node: Node,
+    specs: tuple[Spec | None, ...],
+    providers: Mapping[str, Provider],
+    differentiate: bool,
+    exact: bool,
 ) -> tuple[str, Kernel]:
     for name, provider in providers.items():
-        kernel = provider.prepare(node.operator, specs)
-        if kernel is not None:
+        kernel = provider.prepare(
+            node.operator, specs, exact=exact, forward_alone=not differentiate
+        )
+        forward_alone = isinstance(kernel, PlacedKernel) and not kernel.terms.differentiable
+        if kernel is not None and not (differentiate and forward_alone):
             return name, kernel
     raise ValueError(f"{node.describe()}: none of the kernels {list(providers)} serves it")
 

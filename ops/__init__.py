@@ -40,6 +40,7 @@ from ops.elementwise import (
     Where,
 )
 from ops.extremum import ReduceMax, ReduceMin
+from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU, FoldBatchNorm
 from ops.gru import GRU
 from ops.hard import Clip, HardSigmoid, HardSwish, ThresholdedReLU
 from ops.indexing import Embedding, Gather, GatherElements, OneHot, ScatterElements
@@ -78,11 +79,14 @@ __all__ = [
     "AvgPool",
     "BatchNorm",
     "BatchNormInference",
+    "BatchNormInferenceReLU",
+    "BatchNormReLU",
     "BinaryCrossEntropy",
     "Ceil",
     "Clip",
     "Concat",
     "Conv",
+    "ConvReLU",
     "ConvTranspose",
     "CumSum",
     "DepthToSpace",
@@ -96,6 +100,7 @@ __all__ = [
     "Expand",
     "Flatten",
     "Floor",
+    "FoldBatchNorm",
     "Gather",
     "GatherElements",
     "GlobalAvgPool",

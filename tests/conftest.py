@@ -1,9 +1,13 @@
-"""Hypothesis profiles: dev (default), ci and nightly; choose with HYPOTHESIS_PROFILE."""
+"""Hypothesis profiles: dev (default), ci and nightly; choose with HYPOTHESIS_PROFILE.
+
+What is measured in tests stays out of the user's cache.
+"""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 for name, examples in {"dev": 25, "ci": 100, "nightly": 2000}.items():
@@ -16,3 +20,10 @@ for name, examples in {"dev": 25, "ci": 100, "nightly": 2000}.items():
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRAPHNET_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

@@ -267,3 +267,44 @@ def test_the_whole_demo_is_accurate_and_quick(tmp_path, capsys):
     assert main(["train", "digits", "--out", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert float(lines[-1].removeprefix("test accuracy ")) >= 0.985
+
+
+def test_explain_shows_a_model_that_comes_along(capsys):
+    assert main(["explain", "mobilenet", "--batch", "2"]) == 0
+    table = capsys.readouterr().out
+    assert "inference at batch 2" in table and "global_avg_pool_1" in table
+
+
+def test_explain_takes_graphs_and_functions_and_writes_a_trace(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets.py").write_text(
+        "import graphnet as gn\n"
+        "from ops import Linear, ReLU, Sum\n"
+        "graph = gn.Graph(y=ReLU()(Linear(3)(gn.Input('x', ('N', 2)))))\n"
+        "def scalar(units):\n"
+        "    return gn.Graph(y=Sum()(Linear(units)(gn.Input('x', ('N', 2)))))\n"
+        "number = 1\n"
+    )
+    assert main(["explain", "nets.py:graph", "--kernels", "reference"]) == 0
+    assert "relu_1" in capsys.readouterr().out
+    assert main(["explain", "nets.py:scalar(4)", "--training", "--trace", "trace.json"]) == 0
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert {(e["name"], e["cat"]) for e in events} == {
+        ("linear_1", "forward"), ("sum_1", "forward"),
+        ("linear_1", "backward"), ("sum_1", "backward"),
+    }  # fmt: skip
+    assert all(e["dur"] >= 0 and e["ts"] >= 0 and e["ph"] == "X" for e in events)
+    capsys.readouterr()
+    for target, text in (
+        ("nets.py:scalar", "give its arguments, as in nets.py:scalar(...)"),
+        ("nets.py:number", "expected a graph, nets.py:number is of type int"),
+        ("resnet999", "expected one of"),
+        ("absent:graph", "absent"),
+    ):
+        assert main(["explain", target]) == 1
+        assert text in capsys.readouterr().err
+
+
+def test_a_trace_that_cannot_be_written_is_an_error(tmp_path, capsys):
+    assert main(["explain", "vit", "--trace", str(tmp_path / "absent" / "trace.json")]) == 1
+    assert "absent" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The command line: ``graphnet train``, ``graphnet check`` and ``graphnet devices``."""
+"""The command line: ``graphnet train``, ``check``, ``explain`` and ``devices``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from graphnet.backends import BackendError
 from graphnet.cli.check import add_check
 from graphnet.cli.devices import add_devices
+from graphnet.cli.explain import add_explain
 from graphnet.cli.train import add_train
 
 __all__ = ["main"]
@@ -36,5 +37,6 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_train(commands)
     add_check(commands)
+    add_explain(commands)
     add_devices(commands)
     return parser

@@ -6,6 +6,7 @@ with None.  A kernel has the two methods of an operator, ``forward(*arrays)`` an
 kernel.  Adding a provider touches no operator and no executor code.
 """
 
+from graphnet.kernels.placed import PlacedKernel
 from graphnet.kernels.provider import PROVIDERS, Kernel, Provider, get_providers
 
-__all__ = ["PROVIDERS", "Kernel", "Provider", "get_providers"]
+__all__ = ["PROVIDERS", "Kernel", "PlacedKernel", "Provider", "get_providers"]

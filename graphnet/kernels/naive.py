@@ -24,7 +24,7 @@ __all__ = ["prepare"]
 _Pair = tuple[Any, Any]
 
 
-def prepare(operator: Operator, specs: tuple[Spec | None, ...]) -> Any:
+def prepare(operator: Operator, specs: tuple[Spec | None, ...], **options: bool) -> Any:
     """Textbook loops for Conv, MaxPool, AvgPool, BatchNorm and Linear, on numpy."""
     kernel = _KERNELS.get(type(operator))
     return kernel(operator) if kernel else None

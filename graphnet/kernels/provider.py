@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from graphnet.kernels import compiled, naive, onednn, reference
-from ops.operator import Operator, Spec
 
 __all__ = ["Kernel", "Provider", "get_providers"]
 
@@ -30,23 +29,29 @@ class Provider:
 
     Attributes:
         summary: one line on what it computes.
-        prepare: given an operator and the specs of its inputs, a kernel for them or None.
+        prepare: given an operator and the specs of its inputs, a kernel for them or None.  By
+            name it is told ``exact``, to use no method whose rounding is larger than that of
+            plain sums, and ``forward_alone``, that there will be no reverse pass.
         backends: the names of those it runs on; empty for all.
     """
 
     summary: str
-    prepare: Callable[[Operator, tuple[Spec | None, ...]], Kernel | None]
+    prepare: Callable[..., Kernel | None]
     backends: tuple[str, ...] = ()
     status: Callable[[], tuple[bool, str]] = lambda: (True, "")
     """Whether it works here, and the libraries it uses or what is missing."""
+    fused: bool = False
+    """Whether it serves the operators that fusion makes of chains."""
 
 
 PROVIDERS = {
     "compiled": Provider(
-        "Winograd's 3x3 convolution in float32, by numba and oneDNN, on numpy",
+        "Winograd's 3x3 convolution, BatchNorm, ReLU, MaxPool and chains of them in float32, "
+        "by numba and oneDNN, on numpy",
         compiled.prepare,
         backends=("numpy",),
         status=compiled.status,
+        fused=True,
     ),
     "onednn": Provider(
         "Conv and Linear in float32, by oneDNN, on numpy",

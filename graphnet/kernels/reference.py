@@ -7,6 +7,6 @@ from ops.operator import Operator, Spec
 __all__ = ["prepare"]
 
 
-def prepare(operator: Operator, specs: tuple[Spec | None, ...]) -> Operator:
+def prepare(operator: Operator, specs: tuple[Spec | None, ...], **options: bool) -> Operator:
     """Every operator's own forward and backward, on any backend."""
     return operator

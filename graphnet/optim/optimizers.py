@@ -152,7 +152,7 @@ class Optimizer:
             name: {slot: _fetch("slot", slots, f"{name}.{slot}", p) for slot in self.slot_names}
             for name, p in parameters.items()
         }
-        clipped = self._clip(
+        clipped = self.clip(
             {name: _fetch("gradient", gradients, name, p) for name, p in parameters.items()}
         )
         for name, parameter in parameters.items():
@@ -164,7 +164,7 @@ class Optimizer:
                     gradient = gradient + self.weight_decay * parameter
             self.advance(parameter, gradient, kept[name], rate, step)
 
-    def _clip(self, gradients: dict[str, Array]) -> dict[str, Array]:
+    def clip(self, gradients: dict[str, Array]) -> dict[str, Array]:
         """The gradients within both limits; new arrays where there is a limit."""
         if self.clip_value is not None:
             limit = self.clip_value

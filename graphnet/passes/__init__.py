@@ -1,5 +1,6 @@
 """Passes: functions from a graph to a graph that computes the same, or its inference form."""
 
+from graphnet.passes.fuse import fold, fuse, sink
 from graphnet.passes.specialize import for_inference
 
-__all__ = ["for_inference"]
+__all__ = ["fold", "for_inference", "fuse", "sink"]

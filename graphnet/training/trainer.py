@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,12 +14,14 @@ from graphnet.data import Batches, Dataset
 from graphnet.executor import Executor
 from graphnet.optim import Optimizer
 from graphnet.training.history import EpochRecord, History, Metrics, score
-from graphnet.training.progress import TrainingProgress
 from graphnet.values import GraphError
 from graphnet.weights import read_weights, write_weights
 from ops.arrays import Array
 from ops.fields import POSITIVE, expect_count, expect_number
 from ops.operator import Spec
+
+if TYPE_CHECKING:
+    from graphnet.training.progress import TrainingProgress
 
 __all__ = ["Trainer"]
 
@@ -131,6 +133,8 @@ class Trainer:
         best: tuple[tuple[float, float], dict[str, np.ndarray]] | None = None
         self.history.stopped = None
         last = self.epochs + epochs
+        from graphnet.training.progress import TrainingProgress  # rich takes long to import
+
         with TrainingProgress(last, len(batches), quiet=quiet) as progress:
             while self.epochs < last and self.history.stopped is None:
                 record = self._epoch(batches, validation, progress, deadline)

@@ -266,7 +266,13 @@ SINGLE = {
 _TRAINING = "the standard has no such loss"
 
 #: Of which operators the standard knows nothing, and why.
+_FUSED = "the standard has the operators of the chain, each by itself"
+
 LACKING = {
+    ops.ConvReLU: _FUSED,
+    ops.BatchNormReLU: _FUSED,
+    ops.BatchNormInferenceReLU: _FUSED,
+    ops.FoldBatchNorm: _FUSED,
     ops.Dropout: "draws its mask from a counter of its own, which no generator of onnx shares",
     ops.AdaptiveAvgPool: "the standard has no adaptive pooling",
     ops.AdaptiveMaxPool: "the standard has no adaptive pooling",

@@ -146,6 +146,26 @@ def batch_norm_inference(operator, x, gamma, beta, mean, var):
     return F.batch_norm(x_hat, *still, gamma, beta, eps=0.0)
 
 
+def rectified(inner):
+    """The oracle of a fused operator from that of the operator it begins with."""
+
+    def oracle(operator, *inputs):
+        *own, added = inputs
+        result = inner(operator, *own)
+        y, *others = result if isinstance(result, tuple) else (result,)
+        y = F.relu(y if added is None else y + added)
+        return (y, *others) if others else y
+
+    return oracle
+
+
+def fold_batch_norm(operator, weight, gamma, beta, mean, var, bias=None):
+    # torch's own makes parameters, which end the way back
+    scale = gamma * torch.rsqrt(var + operator.eps)
+    bias = torch.zeros_like(mean) if bias is None else bias
+    return torch.einsum("f...,f->f...", weight, scale), torch.addcmul(beta, bias - mean, scale)
+
+
 def group_norm(operator, x, gamma, beta):
     if x.numel() == x.shape[0] * operator.groups:
         return None  # torch refuses groups of one entry
@@ -358,6 +378,10 @@ TABLE = {
     ops.InstanceNorm: instance_norm,
     ops.BatchNorm: batch_norm,
     ops.BatchNormInference: batch_norm_inference,
+    ops.ConvReLU: rectified(conv),
+    ops.BatchNormReLU: rectified(batch_norm),
+    ops.BatchNormInferenceReLU: rectified(batch_norm_inference),
+    ops.FoldBatchNorm: fold_batch_norm,
     ops.LocalResponseNorm: local_response_norm,
     # losses
     ops.SoftmaxCrossEntropy: softmax_cross_entropy,

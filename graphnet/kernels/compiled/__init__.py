@@ -3,6 +3,12 @@
 The first use of a kernel compiles it, which takes some seconds; the result is kept on disk.
 """
 
-from graphnet.kernels.compiled.provider import prepare, status
+from graphnet.kernels.compiled.provider import (
+    added,
+    find_advance,
+    prepare,
+    rearranged,
+    status,
+)
 
-__all__ = ["prepare", "status"]
+__all__ = ["added", "find_advance", "prepare", "rearranged", "status"]

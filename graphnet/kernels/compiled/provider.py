@@ -3,40 +3,122 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import warnings
 from typing import Any
 
-from graphnet.kernels.onednn.library import find_library
+import numpy as np
+
+from graphnet.kernels.onednn.library import OneDNNError, find_library
 from graphnet.kernels.onednn.provider import status as onednn_status
+from graphnet.kernels.placed import Call
+from graphnet.optim import Optimizer
+from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.convolution import Conv
+from ops.cross_entropy import SoftmaxCrossEntropy
+from ops.elementwise import Add
+from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU
 from ops.operator import Operator, Spec, known
+from ops.pooling import MaxPool
+from ops.rectifier import ReLU
 
-__all__ = ["prepare", "status"]
+__all__ = ["added", "find_advance", "prepare", "rearranged", "status"]
 
+#: The operators of which some are computed here; not what is derived from them.
+_SERVED = (
+    Add, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv, ConvReLU,
+    MaxPool, ReLU, SoftmaxCrossEntropy,
+)  # fmt: skip
+#: How many positions of a window a byte tells apart.
+BYTE = 256
 #: Channels and filters come in whole vectors of 16.
 VECTOR = 16
-#: Below this many tiles a channel the transforms of the kernels outweigh what they save.
-TILES_PER_CHANNEL = 0.25
 
 
-def prepare(operator: Operator, specs: tuple[Spec | None, ...]) -> Any:
-    """Winograd's convolution where it applies and pays; None elsewhere."""
-    if type(operator) is not Conv or not _applies(operator, specs):
+def prepare(
+    operator: Operator,
+    specs: tuple[Spec | None, ...],
+    *,
+    exact: bool = False,
+    forward_alone: bool = False,
+) -> Any:
+    """A compiled kernel for float32 inputs of these specs; None where there is none.
+
+    Args:
+        operator: what is computed.
+        specs: of its inputs.
+        exact: use no method whose rounding is larger than that of plain sums.
+        forward_alone: there will be no reverse pass.
+    """
+    if type(operator) not in _SERVED or not numba_works():
         return None
+    if isinstance(operator, SoftmaxCrossEntropy):
+        from graphnet.kernels.compiled.cross_entropy import CompiledCrossEntropy, is_plain
+
+        return CompiledCrossEntropy(operator, specs) if is_plain(operator, specs) else None
+    if any(s is not None and (s.dtype != "float32" or not s.elements) for s in specs):
+        return None
+    if isinstance(operator, Conv):
+        return _convolution(operator, specs, exact=exact, forward_alone=forward_alone)
+    import numba
+
+    from graphnet.kernels.compiled.batch_norm import CompiledBatchNorm, CompiledBatchNormInference
+    from graphnet.kernels.compiled.elementwise import CompiledAdd, CompiledReLU
+    from graphnet.kernels.compiled.pooling import CompiledMaxPool
+
+    threads = numba.get_num_threads()
+    if isinstance(operator, BatchNorm):
+        return CompiledBatchNorm(operator, specs, threads)
+    if isinstance(operator, BatchNormInference):
+        return CompiledBatchNormInference(operator, specs, threads)
+    if isinstance(operator, ReLU):
+        return CompiledReLU(operator, specs, threads)
+    if isinstance(operator, Add):
+        same = len({spec.shape for spec in specs if spec is not None}) == 1
+        return CompiledAdd(operator, specs, threads) if same else None
+    assert isinstance(operator, MaxPool), "the last of those served"
+    (x,) = specs
+    if x is None or x.rank != 4 or math.prod(operator.windows(x).kernel) > BYTE:
+        return None
+    return CompiledMaxPool(operator, specs, threads)
+
+
+def _convolution(
+    operator: Conv, specs: tuple[Spec | None, ...], *, exact: bool, forward_alone: bool
+) -> Any:
+    """The fastest kernels of a convolution; None where it is best left to oneDNN alone."""
     library = find_library()
-    if library is None or not numba_works():
+    if library is None:
         return None
+    from graphnet.kernels.compiled.choice import choose
     from graphnet.kernels.compiled.convolution import WinogradConv
+    from graphnet.kernels.compiled.narrow import NarrowConv, is_narrow
+    from graphnet.kernels.compiled.rectified import CompiledConvReLU
+    from graphnet.kernels.onednn.convolution import DirectConv
 
-    return WinogradConv(library, operator, specs)
+    kinds: dict[str, Any] = {"direct": DirectConv}
+    if is_narrow(operator, specs):
+        kinds = {"narrow": NarrowConv}
+    elif not exact and _winograd_applies(operator, specs):
+        kinds["winograd"] = WinogradConv
+    elif not isinstance(operator, ConvReLU):
+        return None
+    own = (*specs, None)[:3]
+    try:
+        candidates = {name: kind(library, operator, own) for name, kind in kinds.items()}
+    except OneDNNError:  # it has no implementation for these sizes
+        return None
+    inner = choose(library, operator, own, candidates, forward_alone=forward_alone)
+    if isinstance(operator, ConvReLU):
+        return CompiledConvReLU(inner, operator, specs, library.threads)
+    return inner
 
 
-def _applies(operator: Conv, specs: tuple[Spec | None, ...]) -> bool:
+def _winograd_applies(operator: Conv, specs: tuple[Spec | None, ...]) -> bool:
     x = specs[0]
-    if x is None or x.rank != 4 or any(s is not None and s.dtype != "float32" for s in specs):
+    if x is None or x.rank != 4:
         return False
-    batch, channels, height, width = known(*x.shape)
     windows = operator.windows(x)
     plain = (
         windows.kernel == (3, 3)
@@ -44,10 +126,42 @@ def _applies(operator: Conv, specs: tuple[Spec | None, ...]) -> bool:
         and windows.padding == ((1, 1), (1, 1))
         and operator.groups == 1
     )
-    whole = channels % VECTOR == operator.filters % VECTOR == 0
-    tiles = batch * -(-height // 4) * -(-width // 4)
-    pays = tiles >= TILES_PER_CHANNEL * max(channels, operator.filters)
-    return plain and whole and channels > 0 and tiles > 0 and pays
+    return plain and known(x.shape[1])[0] % VECTOR == operator.filters % VECTOR == 0
+
+
+def find_advance(optimizer: Optimizer) -> Any:
+    """The compiled update of an optimizer, or None; see :mod:`compiled.optimizers`."""
+    if not numba_works():
+        return None
+    from graphnet.kernels.compiled import optimizers
+
+    return optimizers.find_advance(optimizer)
+
+
+def rearranged(source: Any, target: Any) -> Call:
+    """``target[...] = source``, where one may be in rows and the other channels-last."""
+    if source.ndim < 3 or not numba_works():
+        return functools.partial(np.copyto, target, source)
+    import numba
+
+    from graphnet.kernels.compiled import rearrange
+
+    return rearrange.rearranged(source, target, numba.get_num_threads())
+
+
+def added(source: Any, target: Any) -> Call:
+    """``target += source``, both laid out alike."""
+    if source.dtype != np.float32 or not numba_works():
+        return functools.partial(_add, source, target)
+    import numba
+
+    from graphnet.kernels.compiled import elementwise
+
+    return elementwise.add_to(target, source, numba.get_num_threads())
+
+
+def _add(source: Any, target: Any) -> None:
+    np.add(target, source, out=target)
 
 
 @functools.cache

@@ -24,7 +24,17 @@ from typing import Any
 
 from numba import njit
 
-from graphnet.kernels.compiled.vector import BYTES, OPTIONS, WIDTH, Vectors, copy, transform, zero
+from graphnet.kernels.compiled.vector import (
+    BYTES,
+    OPTIONS,
+    WIDTH,
+    Vectors,
+    copy,
+    finish,
+    transform,
+    transform_and_finish,
+    zero,
+)
 
 __all__ = [
     "POINTS",
@@ -105,6 +115,7 @@ def _kernel_gradient_step(v: Vectors, u: Sequence[Any]) -> list[Any]:
 
 _input = transform(6, _input_step)
 _output = transform(6, _output_step)
+_output_and_finish = transform_and_finish(6, _output_step)
 _gradient = transform(4, _gradient_step)
 _kernel = transform(3, _kernel_step)
 _kernel_gradient = transform(6, _kernel_gradient_step)
@@ -163,8 +174,12 @@ def gather_inputs(x, height, width, channels, first, last, points, plane, space)
 
 
 @njit(**OPTIONS)
-def scatter_outputs(points, plane, y, height, width, channels, first, last, space):
+def scatter_outputs(
+    points, plane, y, height, width, channels, bias, low, added, first, last, space
+):
     """Transform products back to output tiles, cut off where the image ends.
+
+    What is written is ``max(y + bias + added, low)``.
 
     Args:
         points: address of ``(36, tiles, channels)``.
@@ -173,6 +188,9 @@ def scatter_outputs(points, plane, y, height, width, channels, first, last, spac
         height: H.
         width: W.
         channels: as many as both have.
+        bias: address of as many numbers.
+        low: the least number that is written.
+        added: address of an array like ``y``; 0 for none.
         first: row of tiles, counted over all images.
         last: the row after the last one.
         space: address of room for 28 vectors.
@@ -193,12 +211,18 @@ def scatter_outputs(points, plane, y, height, width, channels, first, last, spac
                     _output(source + 6 * i * plane, plane, space + i * BYTES, 6 * BYTES)
                 for j in range(min(4, width - 4 * tile)):
                     target = top + (4 * tile + j) * pixel + channel
+                    more = added + (target - y) if added else 0
                     if rows == 4:
-                        _output(space + 6 * j * BYTES, BYTES, target, line)
+                        _output_and_finish(
+                            space + 6 * j * BYTES, BYTES, target, line, bias + channel, low, more
+                        )
                     else:
                         _output(space + 6 * j * BYTES, BYTES, edge, BYTES)
                         for i in range(rows):
-                            copy(edge + i * BYTES, target + i * line)
+                            finish(
+                                edge + i * BYTES, 0, target + i * line, 0, bias + channel, low,
+                                more + i * line if added else 0,
+                            )  # fmt: skip
 
 
 @njit(**OPTIONS)

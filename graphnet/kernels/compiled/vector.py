@@ -18,7 +18,18 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["BYTES", "OPTIONS", "WIDTH", "Vectors", "call_execute", "copy", "transform", "zero"]
+__all__ = [
+    "BYTES",
+    "OPTIONS",
+    "WIDTH",
+    "Vectors",
+    "call_execute",
+    "copy",
+    "finish",
+    "transform",
+    "transform_and_finish",
+    "zero",
+]
 
 #: Entries of a vector.
 WIDTH = 16
@@ -59,6 +70,9 @@ class Vectors:
     def __init__(self, builder: Any) -> None:
         self._builder = builder
 
+    #: The type of a vector.
+    type = _VECTOR
+
     def load(self, address: Any) -> Any:
         """The vector at an address."""
         pointer = self._builder.inttoptr(address, _VECTOR.as_pointer())
@@ -87,6 +101,64 @@ class Vectors:
             else:
                 total = builder.fadd(total, self._scaled(factor, vector), flags=_FLAGS)
         return total
+
+    def finished(self, vector: Any, bias: Any, low: Any, added: Any) -> Any:
+        """``max(vector + bias + added, low)``; a NaN stays one, no ``added`` is address 0."""
+        builder = self._builder
+        total = builder.fadd(vector, bias, flags=_FLAGS)
+        with_added = builder.append_basic_block("added")
+        after = builder.append_basic_block("after")
+        before = builder.block
+        there = builder.icmp_signed("!=", added, ir.Constant(added.type, 0))
+        builder.cbranch(there, with_added, after)
+        builder.position_at_end(with_added)
+        more = builder.fadd(total, self.load(added), flags=_FLAGS)
+        builder.branch(after)
+        builder.position_at_end(after)
+        merged = builder.phi(_VECTOR)
+        merged.add_incoming(total, before)
+        merged.add_incoming(more, with_added)
+        below = builder.fcmp_ordered("<", merged, low)
+        return builder.select(below, low, merged)
+
+    def scalar(self, address: Any) -> Any:
+        """The number at an address."""
+        pointer = self._builder.inttoptr(address, ir.FloatType().as_pointer())
+        return self._builder.load(pointer, align=4)
+
+    def multiply_add(self, a: Any, b: Any, total: Any) -> Any:
+        """``a * b + total``."""
+        product = self._builder.fmul(a, b, flags=_FLAGS)
+        return self._builder.fadd(product, total, flags=_FLAGS)
+
+    def transposed(self, rows: Sequence[Any]) -> list[Any]:
+        """As many vectors as they have entries, read as a matrix, turned about its diagonal."""
+        found = list(rows)
+        step = 1
+        while step < WIDTH:  # blocks of this size change places across the diagonal
+            for i in range(WIDTH):
+                if not i & step:
+                    a, b = found[i], found[i + step]
+                    # entries of b are numbered from WIDTH on
+                    upper = [k if not k & step else WIDTH + k - step for k in range(WIDTH)]
+                    lower = [k + step if not k & step else WIDTH + k for k in range(WIDTH)]
+                    found[i], found[i + step] = (
+                        self._builder.shuffle_vector(
+                            a, b, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), order)
+                        )
+                        for order in (upper, lower)
+                    )
+            step *= 2
+        return found
+
+    def spread(self, scalar: Any) -> Any:
+        """The vector that holds a number known at run time everywhere."""
+        word = ir.IntType(32)
+        one = self._builder.insert_element(
+            ir.Constant(_VECTOR, ir.Undefined), scalar, ir.Constant(word, 0)
+        )
+        order = ir.Constant(ir.VectorType(word, WIDTH), [0] * WIDTH)
+        return self._builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), order)
 
     def constant(self, value: float) -> Any:
         """The vector that holds one number everywhere."""
@@ -125,6 +197,47 @@ def transform(count: int, step: Step) -> Any:
         return types.void(types.intp, types.intp, types.intp, types.intp), generate
 
     return apply
+
+
+def transform_and_finish(count: int, step: Step) -> Any:
+    """As :func:`transform`, with a bias, an addition and a lower bound ahead of writing.
+
+    Returns:
+        A function ``(source, source_step, target, target_step, bias, low, added)``.  The vector
+        at ``bias`` is added to each result, and the vectors from ``added`` on, ``target_step``
+        apart, one to each, unless that address is 0; what is below ``low`` becomes ``low``.
+    """
+
+    @intrinsic
+    def apply(
+        typing: Any, source: Any, source_step: Any, target: Any, target_step: Any, bias: Any,
+        low: Any, added: Any,
+    ) -> Any:  # fmt: skip
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            at, distance, to, stride, bias_at, bound, more = arguments
+            vectors = Vectors(builder)
+            read = []
+            for _ in range(count):
+                read.append(vectors.load(at))
+                at = builder.add(at, distance)
+            constant, lowest = vectors.load(bias_at), vectors.spread(bound)
+            # 0 stays 0
+            there = builder.icmp_signed("!=", more, ir.Constant(more.type, 0))
+            forward = builder.select(there, stride, ir.Constant(stride.type, 0))
+            for result in step(vectors, read):
+                vectors.store(vectors.finished(result, constant, lowest, more), to)
+                to = builder.add(to, stride)
+                more = builder.add(more, forward)
+            return context.get_dummy_value()
+
+        words = (types.intp,) * 5
+        return types.void(*words, types.float32, types.intp), generate
+
+    return apply
+
+
+#: :func:`transform_and_finish` of a single vector, which stays what it is till then.
+finish = transform_and_finish(1, lambda _, read: read)
 
 
 @intrinsic

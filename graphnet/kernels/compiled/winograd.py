@@ -13,6 +13,7 @@ by 1e-6: the transforms' factors of up to 8 magnify rounding.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from graphnet.kernels.compiled import tiles
 from graphnet.kernels.compiled.vector import BYTES, OPTIONS, WIDTH, call_execute, zero
 from graphnet.kernels.onednn import library as onednn
 from graphnet.kernels.onednn.library import Library
+from graphnet.kernels.placed import Call, in_turn
 
 __all__ = ["Shape", "Winograd"]
 
@@ -59,6 +61,8 @@ class Shape:
 class Winograd:
     """One convolution, prepared for its shape and a number of threads.
 
+    What it is asked to do it binds to addresses and gives back as something to call.
+
     Args:
         library: for the matrix products.
         shape: of the convolution; channels and filters are multiples of 16.
@@ -70,68 +74,101 @@ class Winograd:
         self._library = library
         self._threads = min(threads, shape.rows)
         self._kernel_plane = 4 * shape.channels * shape.filters + SKEW
-        self._kernels = _paged(tiles.POINTS * self._kernel_plane)
         self._directions: dict[str, _Direction] = {}
 
     @property
-    def workspace(self) -> int:
-        """Bytes of temporary memory that each direction needs at most."""
-        directions = (self._direction(name) for name in ("forward", "data", "kernels"))
-        return PAGE + max(self._kernels + d.own * self._threads for d in directions)
+    def kernels(self) -> int:
+        """Bytes of the transformed kernels."""
+        return PAGE + _paged(tiles.POINTS * self._kernel_plane)
 
-    def forward(self, x: Any, weight: Any, y: Any, space: Any) -> None:
-        """``y = conv(x, weight)`` on channels-last memory.
+    def space(self, name: str) -> int:
+        """Bytes of temporary memory of a direction: ``"forward"``, ``"data"``, ``"kernels"``."""
+        return PAGE + self._direction(name).own * self._threads
+
+    def spread(self, weight: Any, kernels: int, *, flipped: bool = False) -> Call:
+        """Transform the kernels.
+
+        Args:
+            weight: ``(F, C, 3, 3)``.
+            kernels: address of :attr:`kernels` bytes, overwritten.
+            flipped: for the gradient of the input.
+        """
+        room = np.empty((self._threads, ROOM, WIDTH), "float32")
+        return partial(
+            _spread_kernels, weight, flipped, _aligned(kernels), self._kernel_plane, room,
+            self._threads,
+        )  # fmt: skip
+
+    def forward(
+        self, x: Any, kernels: int, y: Any, space: int, bias: Any, low: float, added: Any = None
+    ) -> Call:
+        """``y = max(conv(x, weight) + bias + added, low)`` on channels-last memory.
 
         Args:
             x: ``(N, H, W, C)``.
-            weight: ``(F, C, 3, 3)``.
+            kernels: address of what :meth:`spread` wrote.
             y: ``(N, H, W, F)``, overwritten.
-            space: bytes of temporary memory, :attr:`workspace` of them.
+            space: address of temporary memory.
+            bias: ``(F,)``.
+            low: the least number that is written, ``-inf`` for any.
+            added: an array like ``y``, or None.
         """
-        self._convolve("forward", x, weight, y, space)
+        return self._convolve("forward", x, kernels, y, space, bias, low, added)
 
-    def backward_data(self, dy: Any, weight: Any, dx: Any, space: Any) -> None:
-        """The gradient ``dx (N, H, W, C)`` of the input from ``dy (N, H, W, F)``."""
-        self._convolve("data", dy, weight, dx, space)
+    def backward_data(self, dy: Any, kernels: int, dx: Any, space: int, *, adds: bool) -> Call:
+        """The gradient ``dx (N, H, W, C)`` of the input from ``dy (N, H, W, F)``.
 
-    def backward_weights(self, x: Any, dy: Any, dweight: Any, space: Any) -> None:
+        ``kernels`` were transformed with ``flipped``; ``adds`` is whether the gradient is added
+        to what ``dx`` holds.
+        """
+        zeros = np.zeros(self.shape.channels, "float32")
+        added = dx if adds else None
+        return self._convolve("data", dy, kernels, dx, space, zeros, -np.inf, added)
+
+    def backward_weights(self, x: Any, dy: Any, dweight: Any, space: int) -> Call:
         """The gradient ``dweight (F, C, 3, 3)`` of the kernels."""
         d, shape, threads = self._direction("kernels"), self.shape, self._threads
-        start = _aligned(space.ctypes.data)
-        d.products.bind(
+        start = _aligned(space)
+        products = d.products.bind(
             [
                 (at, at + d.second, at + d.sums, at + d.scratchpad)
                 for at in (start + thread * d.own for thread in range(threads))
             ]
         )
-        _sum_tiles(
+        room = np.empty((threads, ROOM, WIDTH), "float32")
+        first = partial(
+            _sum_tiles,
             x.ctypes.data, dy.ctypes.data, shape.height, shape.width, shape.channels,
             shape.filters, shape.rows, d.chunk, threads, start, d.own, d.inputs, d.outputs,
-            d.second, d.lines, d.sums, self._kernels, *d.products.call,
+            d.second, d.lines, d.sums, _paged(tiles.POINTS * self._kernel_plane), *products.call,
         )  # fmt: skip
-        room = np.empty((threads, ROOM, WIDTH), "float32")
-        _sum_kernels(start + d.sums, self._kernel_plane, threads, d.own, dweight, room, threads)
+        second = partial(
+            _sum_kernels, start + d.sums, self._kernel_plane, threads, d.own, dweight, room, threads
+        )
+        return in_turn(first, second, holds=products)
 
-    def _convolve(self, name: str, x: Any, weight: Any, y: Any, space: Any) -> None:
+    def _convolve(
+        self, name: str, x: Any, kernels: int, y: Any, space: int, bias: Any, low: float, added: Any
+    ) -> Call:
         d, shape, threads = self._direction(name), self.shape, self._threads
         channels, filters = shape.channels, shape.filters
         if name == "data":
             channels, filters = filters, channels
-        kernels = _aligned(space.ctypes.data)
-        start = kernels + self._kernels
-        d.products.bind(
+        start = _aligned(space)
+        products = d.products.bind(
             [
-                (at, kernels, at + d.second, at + d.scratchpad)
+                (at, _aligned(kernels), at + d.second, at + d.scratchpad)
                 for at in (start + thread * d.own for thread in range(threads))
             ]
         )
-        room = np.empty((threads, ROOM, WIDTH), "float32")
-        _spread_kernels(weight, name == "data", kernels, self._kernel_plane, room, threads)
-        _multiply_tiles(
+        call = partial(
+            _multiply_tiles,
             x.ctypes.data, y.ctypes.data, shape.height, shape.width, channels, filters,
+            bias.ctypes.data, np.float32(low), 0 if added is None else added.ctypes.data,
             shape.rows, d.chunk, threads, start, d.own, d.inputs, d.outputs, d.second, d.lines,
-            *d.products.call,
+            *products.call,
         )  # fmt: skip
+        return in_turn(call, holds=(products, bias))
 
     def _direction(self, name: str) -> _Direction:
         if name not in self._directions:
@@ -141,7 +178,7 @@ class Winograd:
     def _prepare(self, name: str) -> _Direction:
         c, f, across = self.shape.channels, self.shape.filters, self.shape.across
         # the sums over tiles read and write as much as all kernels have, for every chunk
-        aim = max(CHUNK, self._kernels // 2) if name == "kernels" else CHUNK
+        aim = max(CHUNK, self.kernels // 2) if name == "kernels" else CHUNK
         rows = max(1, aim // (4 * tiles.POINTS * max(c, f) * across))
         # as many chunks for every thread, as equal as can be
         rounds = -(-self.shape.rows // (rows * self._threads))
@@ -162,7 +199,8 @@ class Winograd:
         lines = second + tiles.POINTS * outputs
         scratchpad = _paged(lines + BYTES * (6 * (4 * across + 2) + 28))
         sums = scratchpad + _paged(products.scratchpad)
-        own = sums + (self._kernels if name == "kernels" else 0)
+        room = _paged(tiles.POINTS * self._kernel_plane)
+        own = sums + (room if name == "kernels" else 0)
         return _Direction(products, chunk, inputs, outputs, second, lines, scratchpad, sums, own)
 
 
@@ -212,7 +250,8 @@ class _Products:
         threads: int,
     ) -> None:
         self._library = library
-        described = [
+        self._threads = threads
+        self._described = [
             library.descriptor((tiles.POINTS, rows, columns), tuple(strides))
             for rows, columns, *strides in (a, b, result)
         ]
@@ -220,31 +259,39 @@ class _Products:
         library.set_threads(1)  # each thread executes by itself
         try:
             attributes = library.attributes(add=add, user_scratchpad=True)
-            plan = library.plan("matmul", *described[:2], None, described[2], attributes)
-            room = library.wanted(plan, onednn.SCRATCHPAD)
-            self.scratchpad = library.nbytes(room)
-            kinds = (onednn.SRC, onednn.WEIGHTS, onednn.DST, onednn.SCRATCHPAD)
-            self._threads = [
-                onednn.Primitive(library, plan, dict(zip(kinds, (*described, room), strict=True)))
-                for _ in range(threads)
-            ]
+            self._plan = library.plan(
+                "matmul", *self._described[:2], None, self._described[2], attributes
+            )
+            self._room = library.wanted(self._plan, onednn.SCRATCHPAD)
+            self.scratchpad = library.nbytes(self._room)
+            self._primitive = library.primitive(self._plan)
         finally:
             library.set_threads(outer)
-        self._bound: list[tuple[int, ...]] = []
-        arguments = np.array([p.address for p in self._threads], dtype=np.int64)
-        # what compiled code needs to execute it
-        self.call = (
-            library.execute_address, self._threads[0].handle.value, library.stream.value,
-            len(kinds), arguments,
-        )  # fmt: skip
 
-    def bind(self, addresses: list[tuple[int, ...]]) -> None:
-        """Set the addresses of a, b, the result and the scratchpad of each thread."""
-        if addresses == self._bound:
-            return
-        for primitive, own in zip(self._threads, addresses, strict=True):
-            primitive.bind(own)
-        self._bound = addresses
+    def bind(self, addresses: list[tuple[int, ...]]) -> _Bound:
+        """Fix the addresses of a, b, the result and the scratchpad of each thread."""
+        kinds = (onednn.SRC, onednn.WEIGHTS, onednn.DST, onednn.SCRATCHPAD)
+        described = dict(zip(kinds, (*self._described, self._room), strict=True))
+        return _Bound(
+            self._library,
+            self._primitive,
+            [
+                onednn.Primitive(self._library, self._plan, described, self._primitive, own)
+                for own in addresses
+            ],
+        )
+
+
+class _Bound:
+    """Matrix products with the addresses they work on."""
+
+    def __init__(self, library: Library, handle: Any, threads: list[onednn.Primitive]) -> None:
+        self._threads = threads
+        arguments = np.array([p.address for p in threads], dtype=np.int64)
+        #: What compiled code needs to execute them.
+        self.call = (
+            library.execute_address, handle.value, library.stream.value, len(threads[0]), arguments
+        )  # fmt: skip
 
 
 def _plane(size: int) -> int:
@@ -262,8 +309,8 @@ def _aligned(address: int) -> int:
 
 @njit(parallel=True, **OPTIONS)
 def _multiply_tiles(
-    x, y, height, width, channels, filters, rows, chunk, threads, first, own, inputs, outputs,
-    second, lines, execute, primitive, stream, count, arguments,
+    x, y, height, width, channels, filters, bias, low, added, rows, chunk, threads, first, own,
+    inputs, outputs, second, lines, execute, primitive, stream, count, arguments,
 ):  # fmt: skip
     for thread in prange(threads):
         base = first + thread * own
@@ -274,8 +321,9 @@ def _multiply_tiles(
             tiles.gather_inputs(x, height, width, channels, row, last, base, inputs, base + lines)
             call_execute(execute, primitive, stream, count, arguments[thread])
             tiles.scatter_outputs(
-                base + second, outputs, y, height, width, filters, row, last, base + lines
-            )
+                base + second, outputs, y, height, width, filters, bias, low, added, row, last,
+                base + lines,
+            )  # fmt: skip
 
 
 @njit(parallel=True, **OPTIONS)

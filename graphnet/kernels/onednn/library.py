@@ -17,15 +17,16 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import functools
-import importlib.metadata
 import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from ctypes import byref, c_char_p, c_float, c_int, c_int64, c_size_t, c_uint, c_void_p
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from graphnet.kernels.placed import Call, in_turn
 
 __all__ = ["Library", "OneDNNError", "Primitive", "find_library"]
 
@@ -61,6 +62,10 @@ ISA = {
     0x1: "SSE4.1", 0x3: "AVX", 0x7: "AVX2", 0xF: "AVX2 VNNI", 0x27: "AVX-512",
     0x67: "AVX-512 VNNI", 0xE7: "AVX-512 BF16", 0x1EF: "AVX-512 FP16", 0xFEF: "AMX",
 }  # fmt: skip
+
+
+#: The descriptor of an array, and the array.
+Operand = tuple[c_void_p, Any]
 
 
 class OneDNNError(RuntimeError):
@@ -173,10 +178,6 @@ class Library:
                       TYPES[dtype], steps)  # fmt: skip
         return found
 
-    def describe(self, array: np.ndarray) -> c_void_p:
-        """The descriptor of this array, with its strides."""
-        return self.descriptor(array.shape, entry_strides(array), array.dtype.name)
-
     def memory(self, descriptor: c_void_p, address: int = 0) -> c_void_p:
         """A memory object at an address, or at one that is set later."""
         found = c_void_p()
@@ -192,14 +193,11 @@ class Library:
         """The descriptor that a primitive wants for one of its arguments."""
         return c_void_p(self._c.dnnl_primitive_desc_query_md(plan, QUERY_MD[argument], 0))
 
-    def attributes(
-        self, *, relu: bool = False, add: bool = False, user_scratchpad: bool = False
-    ) -> c_void_p:
-        """Attributes of a primitive: what is done to its result before it is stored.
+    def attributes(self, *, add: bool = False, user_scratchpad: bool = False) -> c_void_p:
+        """Attributes of a primitive.
 
         Args:
-            relu: negative results become 0.
-            add: the result is added to what the destination holds, ahead of the ReLU.
+            add: the result is added to what the destination holds.
             user_scratchpad: temporary memory is an argument, so that two threads can execute
                 the primitive at once.
         """
@@ -208,8 +206,6 @@ class Library:
         self.call("post_ops_create", byref(after))
         if add:
             self.call("post_ops_append_sum", after, c_float(1.0), c_int(0), c_int(0))
-        if relu:
-            self.call("post_ops_append_eltwise", after, c_int(0x20), c_float(0), c_float(0))
         self.call("primitive_attr_set_post_ops", found, after)
         self.call("post_ops_destroy", after)
         if user_scratchpad:
@@ -226,12 +222,18 @@ class Library:
         self.call(f"{kind}_primitive_desc_create", byref(found), self.engine, *arguments)
         return found
 
-    def reorder(self, source: c_void_p, target: c_void_p) -> Primitive:
-        """The primitive that copies an array from one layout to another."""
+    def reorder(self, source: Operand, target: Operand) -> Call:
+        """What copies an array from one layout to another."""
         plan = c_void_p()
-        self.call("reorder_primitive_desc_create", byref(plan), source, self.engine, target,
+        self.call("reorder_primitive_desc_create", byref(plan), source[0], self.engine, target[0],
                   self.engine, None)  # fmt: skip
-        return Primitive(self, plan, {SRC: source, DST: target})
+        return self.bind(plan, {SRC: source, DST: target})
+
+    def bind(self, plan: c_void_p, operands: Mapping[int, Operand]) -> Call:
+        """What executes the primitive of a plan on these arrays, which stay where they are."""
+        primitive = Primitive(self, plan, {kind: layout for kind, (layout, _) in operands.items()})
+        addresses = [array.ctypes.data for _, array in operands.values()]
+        return in_turn(primitive.bind(addresses), holds=[array for _, array in operands.values()])
 
     def primitive(self, plan: c_void_p) -> c_void_p:
         """The compiled primitive of a primitive descriptor."""
@@ -247,51 +249,60 @@ class Primitive:
         library: to which it belongs.
         plan: its primitive descriptor.
         descriptors: of each argument, by its number.
+        handle: the primitive, if it is compiled already.
+        addresses: of all arguments, in the order of the descriptors; set by :meth:`bind` when
+            None.
     """
 
     def __init__(
-        self, library: Library, plan: c_void_p, descriptors: Mapping[int, c_void_p]
+        self,
+        library: Library,
+        plan: c_void_p,
+        descriptors: Mapping[int, c_void_p],
+        handle: c_void_p | None = None,
+        addresses: Sequence[int] | None = None,
     ) -> None:
-        self._library = library
-        self.handle = library.primitive(plan)
+        self.handle = handle or library.primitive(plan)
         self._memories = {kind: library.memory(d) for kind, d in descriptors.items()}
         self.arguments = (_Argument * len(descriptors))(
             *(_Argument(kind, memory) for kind, memory in self._memories.items())
         )
-        self._count = len(descriptors)
-        self._execute, self._stream = library.execute, library.stream
         self._set = library.set_handle
+        self._call = partial(
+            library.execute, self.handle, library.stream, len(descriptors), self.arguments
+        )
+        if addresses is not None:
+            self.bind(addresses)
+
+    def __len__(self) -> int:
+        return len(self._memories)
 
     @property
     def address(self) -> int:
         """Where the arguments lie, for compiled callers."""
         return ctypes.addressof(self.arguments)
 
-    def bind(self, addresses: Sequence[int]) -> None:
-        """Set the addresses of all arguments, in the order of the descriptors."""
+    def bind(self, addresses: Sequence[int]) -> Call:
+        """Set the addresses of all arguments, in the order of the descriptors.
+
+        Returns:
+            What executes the primitive on them; its status is 0 on success.
+        """
         for memory, address in zip(self._memories.values(), addresses, strict=True):
             self._set(memory, address)
-
-    def __call__(self, arrays: Mapping[int, np.ndarray]) -> None:
-        """Execute on these arrays, by the number of the argument.
-
-        Raises:
-            OneDNNError: the library fails.
-        """
-        for kind, array in arrays.items():
-            self._set(self._memories[kind], array.ctypes.data)
-        status = self._execute(self.handle, self._stream, self._count, self.arguments)
-        if status != SUCCESS:
-            raise OneDNNError(f"dnnl_primitive_execute: {STATUS.get(status, status)}")
+        return in_turn(self._call, holds=self)
 
 
-def entry_strides(array: np.ndarray) -> tuple[int, ...]:
-    """The strides of an array in entries, as descriptors want them.
+def row_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides in entries of a contiguous array.
 
-    >>> entry_strides(np.zeros((2, 3)))
-    (3, 1)
+    >>> row_strides((2, 3, 4))
+    (12, 4, 1)
     """
-    return tuple(stride // array.itemsize for stride in array.strides)
+    steps = [1]
+    for size in reversed(shape[1:]):
+        steps.insert(0, steps[0] * size)
+    return tuple(steps)
 
 
 def sizes(values: Sequence[int]) -> ctypes.Array[c_int64]:
@@ -325,6 +336,8 @@ def _candidates() -> Iterator[str]:
     name = names.get(sys.platform)
     if name is None:
         return
+    import importlib.metadata  # takes longer than all else here
+
     folders = [Path(sys.prefix) / "lib"]
     for distribution in ("onednn-cpu-gomp",):
         try:

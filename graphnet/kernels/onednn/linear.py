@@ -1,96 +1,138 @@
-"""The fully connected layer by oneDNN's matrix product."""
+"""The fully connected layer by oneDNN's matrix product.
+
+Source: oneDNN's developer guide, "Matrix Multiplication".
+"""
 
 from __future__ import annotations
 
 import math
-from functools import cached_property
+from functools import partial
 from typing import Any
 
-import numpy as np
-
 from graphnet.kernels.onednn import library as dnn
-from graphnet.kernels.onednn.library import Library, Primitive
+from graphnet.kernels.onednn.library import Library, row_strides
+from graphnet.kernels.placed import ROWS, Call, Memory, PlacedKernel, Terms, in_turn
 from ops.linear import Linear
 from ops.operator import Spec, known
 
 __all__ = ["MatrixLinear"]
 
 
-class MatrixLinear:
-    """One linear layer of known shape, ``y = x W^T + b`` with x as ``(rows, features)``."""
+class MatrixLinear(PlacedKernel):
+    """One linear layer of known shape, ``y = x W^T + b`` with x as ``(rows, features)``.
 
-    def __init__(self, library: Library, operator: Linear, specs: tuple[Spec | None, ...]) -> None:
+    Args:
+        library: for the products.
+        operator: the layer.
+        specs: of its inputs.
+        packs: whether the weights are brought into oneDNN's own layout ahead of the product,
+            which pays where that is done once for many runs.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        operator: Linear,
+        specs: tuple[Spec | None, ...],
+        *,
+        packs: bool = False,
+    ) -> None:
+        super().__init__(operator, specs)
         x = specs[0]
         assert x is not None, "infer saw to it"
         shape = known(*x.shape)
         self._library = library
-        self._leading = shape[: operator.axis]
-        self._rows = math.prod(self._leading)
+        self._rows = math.prod(shape[: operator.axis])
         self._features = math.prod(shape[operator.axis :])
         self._units = operator.units
-        self._bias = len(specs) > 2 and specs[2] is not None
-        r, f, u = self._rows, self._features, self._units
-        self._forward = self._product((r, f), (f, 1), (f, u), (1, f), (r, u), self._bias)
-
-    def forward(self, x: Any, weight: Any, bias: Any = None) -> tuple[Any, tuple[Any, ...]]:
-        """As :meth:`ops.Linear.forward`."""
-        y = np.empty((self._rows, self._units), "float32")
-        arrays = {
-            dnn.SRC: np.ascontiguousarray(x),
-            dnn.WEIGHTS: np.ascontiguousarray(weight),
-            dnn.DST: y,
-        }
-        if self._bias:
-            arrays[dnn.BIAS] = np.ascontiguousarray(bias)
-        self._forward(arrays)
-        return y.reshape(*self._leading, self._units), (x, weight)
-
-    def backward(self, saved: Any, dy: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
-        """As :meth:`ops.Linear.backward`."""
-        x, weight = saved
-        gradient = np.ascontiguousarray(dy).reshape(self._rows, self._units)
-        dx = dweight = dbias = None
-        if needs[0]:
-            dx = np.empty(x.shape, "float32")
-            product = {dnn.SRC: gradient, dnn.WEIGHTS: np.ascontiguousarray(weight), dnn.DST: dx}
-            self._data(product)
-        if needs[1]:
-            dweight = np.empty(weight.shape, "float32")
-            product = {dnn.SRC: gradient, dnn.WEIGHTS: np.ascontiguousarray(x), dnn.DST: dweight}
-            self._weights(product)
-        if len(needs) > 2 and needs[2]:
-            dbias = gradient.sum(axis=0)
-        return (dx, dweight, dbias)[: len(needs)]
-
-    @cached_property
-    def _data(self) -> Primitive:
-        r, f, u = self._rows, self._features, self._units
-        return self._product((r, u), (u, 1), (u, f), (f, 1), (r, f))
-
-    @cached_property
-    def _weights(self) -> Primitive:
-        r, f, u = self._rows, self._features, self._units
-        return self._product((u, r), (1, u), (r, f), (f, 1), (u, f))
-
-    def _product(
-        self,
-        a: tuple[int, int],
-        a_strides: tuple[int, int],
-        b: tuple[int, int],
-        b_strides: tuple[int, int],
-        result: tuple[int, int],
-        bias: bool = False,
-    ) -> Primitive:
-        library = self._library
-        described = {
-            dnn.SRC: library.descriptor(a, a_strides),
-            dnn.WEIGHTS: library.descriptor(b, b_strides),
-            dnn.DST: library.descriptor(result, (result[1], 1)),
-        }
-        added = library.descriptor((1, result[1]), (result[1], 1)) if bias else None
-        plan = library.plan(
-            "matmul", described[dnn.SRC], described[dnn.WEIGHTS], added, described[dnn.DST], None
+        self._packed = self._wanted(len(specs) > 2 and specs[2] is not None) if packs else None
+        self.terms = Terms(
+            inputs=(ROWS, ROWS, ROWS),
+            outputs=(ROWS,),
+            reads=(0, 1),
+            packed=0 if self._packed is None else library.nbytes(self._packed[1]),
+            packs=(1,),
         )
-        if added is not None:
-            described[dnn.BIAS] = added
-        return Primitive(library, plan, described)
+
+    def _wanted(self, bias: bool) -> tuple[Any, Any]:
+        """The plan of forward with weights in oneDNN's own layout, and that layout."""
+        library, shapes = self._library, ((self._rows, self._features), (self._rows, self._units))
+        x, y = (library.descriptor(shape, row_strides(shape)) for shape in shapes)
+        added = library.descriptor((1, self._units), (self._units, 1)) if bias else None
+        free = library.descriptor((self._features, self._units))
+        plan = library.plan("matmul", x, free, added, y, None)
+        return plan, library.wanted(plan, dnn.WEIGHTS)
+
+    def bind_packed(self, memory: Memory) -> Call:
+        assert self._packed is not None
+        weight, shape, strides = _transposed(memory.inputs[1])
+        plain = self._library.descriptor(shape, strides)
+        return self._library.reorder((plain, weight), (self._packed[1], memory.packed))
+
+    def bind_forward(self, memory: Memory) -> Call:
+        x, weight, bias = memory.inputs
+        x, y = self._matrix(x, self._features), self._matrix(memory.outputs[0], self._units)
+        if self._packed is None:
+            return self._product(_plain(x), _transposed(weight), y, bias)
+        plan, layout = self._packed
+        library = self._library
+        operands = {
+            kind: (library.descriptor(m.shape, row_strides(m.shape)), m)
+            for kind, m in ((dnn.SRC, x), (dnn.DST, y))
+        }
+        operands[dnn.WEIGHTS] = (layout, memory.packed)
+        if bias is not None:
+            operands[dnn.BIAS] = (library.descriptor((1, self._units), (self._units, 1)), bias)
+        return library.bind(plan, operands)
+
+    def bind_backward(self, memory: Memory) -> Call:
+        x, weight, _ = memory.inputs
+        dx, dweight, dbias = memory.dinputs
+        dy = self._matrix(memory.doutputs[0], self._units)
+        calls = []
+        if dx is not None:
+            found = self._matrix(dx, self._features)
+            calls.append(self._product(_plain(dy), _plain(weight), found))
+        if dweight is not None:
+            factor = _plain(self._matrix(x, self._features))
+            calls.append(self._product(_transposed(dy), factor, dweight))
+        if dbias is not None:
+            calls.append(partial(_sum, dy, dbias))
+        return in_turn(*calls)
+
+    def _matrix(self, array: Any, columns: int) -> Any:
+        return array.reshape(self._rows, columns)
+
+    def _product(self, a: _Factor, b: _Factor, result: Any, bias: Any = None) -> Call:
+        """``result = a b + bias``."""
+        library = self._library
+        operands = {
+            kind: (library.descriptor(shape, strides), matrix)
+            for kind, (matrix, shape, strides) in (
+                (dnn.SRC, a), (dnn.WEIGHTS, b), (dnn.DST, _plain(result))
+            )
+        }  # fmt: skip
+        added = None
+        if bias is not None:
+            shape = (1, self._units)
+            added = library.descriptor(shape, row_strides(shape))
+            operands[dnn.BIAS] = (added, bias)
+        layouts = [operands[kind][0] for kind in (dnn.SRC, dnn.WEIGHTS, dnn.DST)]
+        plan = library.plan("matmul", *layouts[:2], added, layouts[2], None)
+        return library.bind(plan, operands)
+
+
+#: A matrix, and the shape and the strides it is read with.
+_Factor = tuple[Any, tuple[int, ...], tuple[int, ...]]
+
+
+def _plain(matrix: Any) -> _Factor:
+    return matrix, matrix.shape, row_strides(matrix.shape)
+
+
+def _transposed(matrix: Any) -> _Factor:
+    return matrix, matrix.shape[::-1], row_strides(matrix.shape)[::-1]
+
+
+def _sum(dy: Any, dbias: Any) -> None:
+    dy.sum(axis=0, out=dbias)

@@ -20,7 +20,13 @@ _KERNELS: dict[type[Operator], Callable[[Library, Any, Any], Any]] = {
 }
 
 
-def prepare(operator: Operator, specs: tuple[Spec | None, ...]) -> Any:
+def prepare(
+    operator: Operator,
+    specs: tuple[Spec | None, ...],
+    *,
+    forward_alone: bool = False,
+    **options: bool,
+) -> Any:
     """A kernel of oneDNN for float32 inputs of these specs; None where it has none."""
     kernel = _KERNELS.get(type(operator))
     if kernel is None or any(spec is not None and spec.dtype != "float32" for spec in specs):
@@ -31,6 +37,8 @@ def prepare(operator: Operator, specs: tuple[Spec | None, ...]) -> Any:
     if library is None:
         return None
     try:
+        if isinstance(operator, Linear):
+            return MatrixLinear(library, operator, specs, packs=forward_alone)
         return kernel(library, operator, specs)
     except OneDNNError:  # it has no implementation for these sizes
         return None

@@ -1,0 +1,173 @@
+"""Which method a convolution uses in which direction: the fastest, measured once and kept.
+
+The file ``convolutions.json`` lies in the folder that the environment variable ``GRAPHNET_CACHE``
+names, or else in the user's folder for caches.  It can be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import platform
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from graphnet.kernels.convolution import ConvKernel, MixedConv
+from graphnet.kernels.onednn.library import Library
+from graphnet.kernels.placed import Memory, allocate, in_turn
+from ops.convolution import Conv
+from ops.operator import Spec
+
+__all__ = ["VARIABLE", "choose", "known_choices"]
+
+#: The variable that names the folder.
+VARIABLE = "GRAPHNET_CACHE"
+#: Timed runs, of which the fastest counts; one untimed comes first.
+RUNS = 3
+#: Bytes that are touched between the runs of an inference.
+EVICTED = 96 << 20
+DIRECTIONS = ("forward", "data", "weights")
+
+
+def choose(
+    library: Library,
+    operator: Conv,
+    specs: tuple[Spec | None, ...],
+    candidates: Mapping[str, ConvKernel],
+    *,
+    forward_alone: bool,
+) -> ConvKernel:
+    """The fastest kernel for each direction.
+
+    Args:
+        library: what the candidates use.
+        operator: the convolution.
+        specs: of its inputs.
+        candidates: by the name under which they are kept in the file.
+        forward_alone: whether only forward matters, on weights that were prepared before.
+    """
+    if len(candidates) == 1:
+        (only,) = candidates.values()
+        return only
+    image = "x".join(map(str, specs[0].shape)) if specs[0] else ""
+    mode = "inference" if forward_alone else "training"
+    key = f"{image} to {operator.filters}, {mode}, {_machine(library)}"
+    choices = known_choices()
+    names = choices.get(key)
+    wanted = DIRECTIONS[:1] if forward_alone else DIRECTIONS
+    if not isinstance(names, list) or not set(names) <= set(candidates) or len(names) < len(wanted):
+        names = [
+            min(candidates, key=lambda name: _seconds(candidates[name], direction, forward_alone))
+            for direction in wanted
+        ]
+        choices[key] = names
+        _keep(choices)
+    kernels = [candidates[name] for name in names]
+    if forward_alone or len(set(names)) == 1:
+        return kernels[0]
+    return MixedConv(operator, specs, *kernels)
+
+
+@functools.cache
+def known_choices() -> dict[str, Any]:
+    """What was measured before on machines like this one."""
+    try:
+        found = json.loads(_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _path() -> Path:
+    folder = os.environ.get(VARIABLE)
+    if folder:
+        return Path(folder) / "convolutions.json"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "graphnet" / "convolutions.json"
+
+
+def _keep(choices: dict[str, Any]) -> None:
+    try:
+        path = _path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.{os.getpid()}")
+        partial.write_text(json.dumps(choices, indent=1), encoding="utf-8")
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        _warn(str(error))
+
+
+@functools.cache
+def _warn(problem: str) -> None:
+    warnings.warn(
+        f"which convolutions are fastest is measured anew in every process, as it cannot be kept "
+        f"({problem}); {VARIABLE} names a folder",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+
+
+def _machine(library: Library) -> str:
+    """What the times depend on beside the shape."""
+    return (
+        f"{platform.machine()} {library.isa}, oneDNN {library.version}, {library.threads} threads"
+    )
+
+
+def _seconds(kernel: ConvKernel, direction: str, prepared: bool) -> float:
+    """How long one direction takes on arrays of ones."""
+    terms = kernel.terms
+    inputs = [
+        None if spec is None else _ones(spec, layout)
+        for spec, layout in zip(kernel.specs, terms.inputs, strict=True)
+    ]
+    (y,) = (_ones(s, layout) for s, layout in zip(kernel.results, terms.outputs, strict=True))
+    space = max(terms.forward_space, terms.backward_space)
+    memory = Memory(
+        inputs,
+        [y],
+        packed=np.empty(terms.packed, "uint8"),
+        space=np.empty(space, "uint8"),
+        doutputs=[y],
+        dinputs=[x if (direction == "data") == (i == 0) else None for i, x in enumerate(inputs)],
+    )
+    pack = kernel.bind_packed(memory)
+    pack()
+    if direction == "data":
+        call = in_turn(*kernel.bind_data(memory))
+    elif direction == "weights":
+        call = in_turn(*kernel.bind_weights(memory))
+    else:
+        forward = kernel.bind_forward(memory)
+        call = forward if prepared else in_turn(pack, forward)
+    call()
+    times = []
+    for _ in range(RUNS):
+        if prepared:  # weights come from memory: those of the other layers were read since
+            _evict()
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _evict() -> None:
+    """Read and write more than the caches hold."""
+    np.add(_others(), 1, out=_others())
+
+
+@functools.cache
+def _others() -> Any:
+    return np.zeros(EVICTED // 4, "float32")
+
+
+def _ones(spec: Spec, layout: str) -> Any:
+    array = allocate(spec, layout)
+    array[...] = 1
+    return array

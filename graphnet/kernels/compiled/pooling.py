@@ -1,0 +1,165 @@
+"""Max pooling over images; the winning position of each window is kept in a byte."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numba import njit, prange
+
+from graphnet.kernels.compiled.rows import FAST
+from graphnet.kernels.placed import LAST, Call, Memory, PlacedKernel, Terms, last
+from ops.operator import Spec, known
+from ops.pooling import MaxPool
+
+__all__ = ["CompiledMaxPool"]
+
+
+class CompiledMaxPool(PlacedKernel):
+    """One max pooling of known shape, windows of up to 256 positions."""
+
+    def __init__(self, operator: MaxPool, specs: tuple[Spec | None, ...], threads: int) -> None:
+        super().__init__(operator, specs)
+        x = specs[0]
+        assert x is not None, "infer saw to it"
+        windows = operator.windows(x)
+        begins = [begin for begin, _ in windows.padding]
+        self._geometry = np.array(
+            [windows.kernel, windows.stride, begins, windows.dilation], "int64"
+        )
+        #: Whether windows share no entry of the input, and together cover all of it.
+        self._apart = (
+            windows.kernel == windows.stride == (2, 2)
+            and all(pair == (0, 0) for pair in windows.padding)
+            and windows.dilation == (1, 1)
+        )
+        self._threads = max(1, min(threads, known(x.shape[0])[0]))
+        (y,) = self.results
+        self.terms = Terms(inputs=(LAST,), outputs=(LAST,), extras=(Spec(_last_shape(y), "uint8"),))
+
+    def bind_forward(self, memory: Memory) -> Call:
+        x, y = last(memory.inputs[0]), last(memory.outputs[0])
+        (winner,) = memory.extras
+        if self._apart:
+            return partial(_forward_pairs, x, y, winner, self._threads)
+        return partial(_forward, x, self._geometry, y, winner, self._threads)
+
+    def bind_backward(self, memory: Memory) -> Call:
+        (winner,) = memory.extras
+        dy, dx = last(memory.doutputs[0]), last(memory.dinputs[0])
+        if self._apart:
+            return partial(_backward_pairs, winner, dy, dx, self._threads)
+        return partial(_backward, winner, self._geometry, dy, dx, self._threads)
+
+
+def _last_shape(y: Spec) -> tuple[int, ...]:
+    n, c, *spatial = known(*y.shape)
+    return (n, *spatial, c)
+
+
+@njit(**FAST)
+def _forward_pairs(x, y, winner, threads):
+    """Windows of 2x2, side by side."""
+    batch, down, across, channels = y.shape
+    for thread in prange(threads):
+        for n in range(batch * thread // threads, batch * (thread + 1) // threads):
+            for i in range(down):
+                for j in range(across):
+                    for c in range(channels):
+                        best, place = x[n, 2 * i, 2 * j, c], np.uint8(0)
+                        # a NaN is larger than all others, and the first one stays
+                        entry = x[n, 2 * i, 2 * j + 1, c]
+                        larger = not entry <= best and best == best
+                        best, place = (entry, np.uint8(1)) if larger else (best, place)
+                        entry = x[n, 2 * i + 1, 2 * j, c]
+                        larger = not entry <= best and best == best
+                        best, place = (entry, np.uint8(2)) if larger else (best, place)
+                        entry = x[n, 2 * i + 1, 2 * j + 1, c]
+                        larger = not entry <= best and best == best
+                        best, place = (entry, np.uint8(3)) if larger else (best, place)
+                        y[n, i, j, c] = best
+                        winner[n, i, j, c] = place
+
+
+@njit(**FAST)
+def _backward_pairs(winner, dy, dx, threads):
+    batch, height, width, channels = dx.shape
+    down, across = dy.shape[1:3]
+    nothing = np.float32(0)
+    for thread in prange(threads):
+        for n in range(batch * thread // threads, batch * (thread + 1) // threads):
+            for i in range(down):
+                for j in range(across):
+                    for c in range(channels):
+                        arriving, place = dy[n, i, j, c], winner[n, i, j, c]
+                        dx[n, 2 * i, 2 * j, c] = arriving if place == 0 else nothing
+                        dx[n, 2 * i, 2 * j + 1, c] = arriving if place == 1 else nothing
+                        dx[n, 2 * i + 1, 2 * j, c] = arriving if place == 2 else nothing
+                        dx[n, 2 * i + 1, 2 * j + 1, c] = arriving if place == 3 else nothing
+                for j in range(2 * across, width):
+                    dx[n, 2 * i : 2 * i + 2, j] = nothing
+            for i in range(2 * down, height):
+                dx[n, i] = nothing
+
+
+@njit(**FAST)
+def _forward(x, geometry, y, winner, threads):
+    batch, height, width, channels = x.shape
+    down, across = y.shape[1:3]
+    (kernel_h, kernel_w), (stride_h, stride_w) = geometry[0], geometry[1]
+    (begin_h, begin_w), (spread_h, spread_w) = geometry[2], geometry[3]
+    for thread in prange(threads):
+        for n in range(batch * thread // threads, batch * (thread + 1) // threads):
+            for i in range(down):
+                for j in range(across):
+                    best, place = y[n, i, j], winner[n, i, j]
+                    best[:] = -np.inf
+                    place[:] = 0
+                    first = True
+                    for p in range(kernel_h):
+                        row = i * stride_h - begin_h + p * spread_h
+                        if row < 0 or row >= height:
+                            continue
+                        for q in range(kernel_w):
+                            column = j * stride_w - begin_w + q * spread_w
+                            if column < 0 or column >= width:
+                                continue
+                            entry = x[n, row, column]
+                            number = np.uint8(p * kernel_w + q)
+                            if first:
+                                for c in range(channels):
+                                    best[c] = entry[c]
+                                    place[c] = number
+                                first = False
+                            else:
+                                for c in range(channels):
+                                    # a NaN is larger than all others, and the first one stays
+                                    larger = not entry[c] <= best[c] and best[c] == best[c]
+                                    place[c] = number if larger else place[c]
+                                    best[c] = entry[c] if larger else best[c]
+
+
+@njit(**FAST)
+def _backward(winner, geometry, dy, dx, threads):
+    batch, height, width, channels = dx.shape
+    down, across = dy.shape[1:3]
+    (kernel_h, kernel_w), (stride_h, stride_w) = geometry[0], geometry[1]
+    (begin_h, begin_w), (spread_h, spread_w) = geometry[2], geometry[3]
+    for thread in prange(threads):
+        for n in range(batch * thread // threads, batch * (thread + 1) // threads):
+            dx[n] = 0
+            for i in range(down):
+                for j in range(across):
+                    arriving, place = dy[n, i, j], winner[n, i, j]
+                    for p in range(kernel_h):
+                        row = i * stride_h - begin_h + p * spread_h
+                        if row < 0 or row >= height:
+                            continue
+                        for q in range(kernel_w):
+                            column = j * stride_w - begin_w + q * spread_w
+                            if column < 0 or column >= width:
+                                continue
+                            entry = dx[n, row, column]
+                            number = np.uint8(p * kernel_w + q)
+                            for c in range(channels):
+                                entry[c] += arriving[c] if place[c] == number else np.float32(0)

@@ -1,0 +1,241 @@
+"""Kernels that write where they are told.
+
+A *placed* kernel says what it asks of its memory (:class:`Terms`) and is bound, once, to arrays
+that never move; what comes back is called without arguments, step after step.  So nothing is
+allocated while a network runs, and a plan can give dead memory to the next value.
+
+Arrays have the shapes of the operators, ``(N, C, *spatial)``.  The memory behind one is either in
+the order of its axes (:data:`ROWS`) or has the channels side by side (:data:`LAST`).
+
+By its methods ``forward`` and ``backward`` a placed kernel serves like any other, on memory that
+is made for the call.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ops.operator import Operator, Spec, known
+
+__all__ = [
+    "LAST",
+    "ROWS",
+    "Call",
+    "PlacedKernel",
+    "Terms",
+    "allocate",
+    "arranged",
+    "in_turn",
+    "is_arranged",
+    "last",
+]
+
+#: Memory in the order of the axes.
+ROWS = "rows"
+#: Memory ``(N, *spatial, C)``.
+LAST = "channels last"
+
+#: Something bound, which is done by calling it; what comes back is true if it failed.
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a placed kernel asks of its memory.
+
+    Attributes:
+        inputs: the layout of each input, and of its gradient.
+        outputs: the layout of each output, and of its gradient.
+        reads: the positions of the inputs that backward reads; no states, which are renewed
+            before that.
+        keeps: the positions of the outputs that backward reads.
+        extras: what forward writes for backward besides.
+        packed: bytes that are computed from the inputs ``packs`` alone, ahead of forward.
+        packs: the positions of those inputs.
+        forward_space: bytes of temporary memory.
+        backward_space: likewise.
+        over: ``(output, input)`` positions of an output that may replace an input in its memory.
+        over_gradient: ``(input, output)`` positions of an input's gradient that may replace
+            the output's gradient.
+        adds: the positions of inputs whose gradient can be added to what lies in its place.
+        again: the positions of outputs that :meth:`PlacedKernel.bind_again` computes a second
+            time, from ``reads`` and ``extras``, for little: they need not be kept.
+        differentiable: whether there is a backward.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    reads: tuple[int, ...] = ()
+    keeps: tuple[int, ...] = ()
+    extras: tuple[Spec, ...] = ()
+    packed: int = 0
+    packs: tuple[int, ...] = ()
+    forward_space: int = 0
+    backward_space: int = 0
+    over: tuple[tuple[int, int], ...] = ()
+    over_gradient: tuple[tuple[int, int], ...] = ()
+    adds: tuple[int, ...] = ()
+    again: tuple[int, ...] = ()
+    differentiable: bool = True
+
+
+@dataclass
+class Memory:
+    """The arrays that a kernel is bound to; those it did not ask for are None or absent."""
+
+    inputs: Sequence[Any]
+    outputs: Sequence[Any]
+    extras: Sequence[Any] = ()
+    packed: Any = None
+    space: Any = None
+    doutputs: Sequence[Any] = field(default_factory=tuple)
+    dinputs: Sequence[Any] = field(default_factory=tuple)
+    adds: frozenset[int] = frozenset()
+    """The positions of those ``dinputs`` that are added to, not overwritten."""
+
+
+class PlacedKernel(ABC):
+    """One operator on inputs of known shape; subclasses set :attr:`terms`.
+
+    Args:
+        operator: what is computed.
+        specs: of the inputs, None for those that are absent.
+
+    Attributes:
+        method: how it computes, where there are several ways.
+    """
+
+    terms: Terms
+    method: str = ""
+
+    def __init__(self, operator: Operator, specs: tuple[Spec | None, ...]) -> None:
+        self.specs = specs
+        inferred = operator.infer(*specs)
+        self.results = inferred if isinstance(inferred, tuple) else (inferred,)
+
+    def bind_packed(self, memory: Memory) -> Call:
+        """What computes ``memory.packed`` from the inputs."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def bind_forward(self, memory: Memory) -> Call:
+        """What computes the outputs and the extras."""
+
+    def bind_again(self, memory: Memory) -> Call:
+        """What computes the outputs ``again`` once more; the others are None."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def bind_backward(self, memory: Memory) -> Call:
+        """What computes those of ``memory.dinputs`` that are not None.
+
+        An entry of ``memory.doutputs`` is None where no gradient arrives.
+        """
+
+    def forward(self, *arrays: Any) -> tuple[Any, tuple[Any, ...]]:
+        """As the operator's."""
+        terms = self.terms
+        given = [*arrays, *[None] * (len(terms.inputs) - len(arrays))]
+        memory = Memory(
+            [
+                None if x is None else arranged(x, layout)
+                for x, layout in zip(given, terms.inputs, strict=True)
+            ],
+            [allocate(s, layout) for s, layout in zip(self.results, terms.outputs, strict=True)],
+            [allocate(spec) for spec in terms.extras],
+            np.empty(terms.packed, "uint8"),
+            np.empty(terms.forward_space, "uint8"),
+        )
+        if terms.packed:
+            self.bind_packed(memory)()
+        self.bind_forward(memory)()
+        kept = (
+            *(x if i in terms.reads else None for i, x in enumerate(memory.inputs)),
+            *(y if i in terms.keeps else None for i, y in enumerate(memory.outputs)),
+            *memory.extras,
+        )
+        y = memory.outputs
+        return (y[0] if len(y) == 1 else tuple(y)), kept
+
+    def backward(self, saved: Any, dy: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
+        """As the operator's."""
+        terms = self.terms
+        first, second = len(terms.inputs), len(terms.inputs) + len(terms.outputs)
+        arriving = dy if isinstance(dy, tuple) else (dy,)
+        wanted = [*needs, *[False] * (first - len(needs))]
+        memory = Memory(
+            saved[:first],
+            saved[first:second],
+            saved[second:],
+            None,
+            np.empty(terms.backward_space, "uint8"),
+            [
+                None if d is None else arranged(d, layout)
+                for d, layout in zip(arriving, terms.outputs, strict=True)
+            ],
+            [
+                allocate(spec, layout) if need and spec is not None else None
+                for need, spec, layout in zip(
+                    wanted, self._input_specs(), terms.inputs, strict=True
+                )
+            ],
+        )
+        self.bind_backward(memory)()
+        return tuple(memory.dinputs[: len(needs)])
+
+    def _input_specs(self) -> list[Spec | None]:
+        return [*self.specs, *[None] * (len(self.terms.inputs) - len(self.specs))]
+
+
+def in_turn(*calls: Call, holds: object = None) -> Call:
+    """One call for several, up to the first that fails; ``holds`` lives as long as it does."""
+    if len(calls) == 1:
+        one = partial(calls[0])
+        one.holds = holds  # type: ignore[attr-defined]
+        return one
+
+    def run() -> object:
+        for call in calls:
+            if failed := call():
+                return failed
+        return holds and None
+
+    return run
+
+
+def last(x: Any) -> Any:
+    """The view ``(N, *spatial, C)`` of an array ``(N, C, *spatial)``."""
+    return np.moveaxis(x, 1, -1)
+
+
+def first(x: Any) -> Any:
+    """The view ``(N, C, *spatial)`` of an array ``(N, *spatial, C)``."""
+    return np.moveaxis(x, -1, 1)
+
+
+def allocate(spec: Spec, layout: str = ROWS) -> Any:
+    """An array of this shape and dtype behind which the memory has the given layout."""
+    shape = known(*spec.shape)
+    if layout == LAST and len(shape) > 2:
+        return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), spec.dtype), -1, 1)
+    return np.empty(shape, spec.dtype)
+
+
+def arranged(x: Any, layout: str) -> Any:
+    """The array itself if its memory has this layout, else a copy of which that is true."""
+    if is_arranged(x, layout):
+        return x
+    copy = allocate(Spec(x.shape, x.dtype.name), layout)
+    copy[...] = x
+    return copy
+
+
+def is_arranged(x: Any, layout: str) -> bool:
+    """Whether the memory of an array has this layout."""
+    return bool((np.moveaxis(x, 1, -1) if layout == LAST and x.ndim > 2 else x).flags.c_contiguous)

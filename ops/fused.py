@@ -1,0 +1,312 @@
+"""Operators that stand for a chain of others, so that one kernel can compute the whole chain.
+
+All but one are another operator, then the addition of a residual block where there is one, then
+ReLU: ``y = max(f(x) + added, 0)``.  :class:`FoldBatchNorm` makes the weights of a convolution that
+does the normalization behind it as well.  :func:`graphnet.passes.fuse` and
+:func:`graphnet.passes.fold` put them in the place of such chains.
+
+Source: He et al., "Deep Residual Learning for Image Recognition", 2016.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ops.arrays import Array, namespace
+from ops.batch_norm import BatchNorm, BatchNormInference
+from ops.convolution import Conv
+from ops.fields import POSITIVE, freeze_numbers
+from ops.operator import Operator, ShapeError, Spec, expect_floating, expect_spec, show
+
+__all__ = ["BatchNormInferenceReLU", "BatchNormReLU", "ConvReLU", "FoldBatchNorm"]
+
+_Arrays = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class ConvReLU(Conv):
+    """Convolution, an addition where there is one, and ReLU: ``max(Conv(x) + added, 0)``.
+
+    Shapes:
+        - x, weight, bias: as :class:`ops.Conv`
+        - y, added (optional): ``(N, filters, *out)``
+
+    Args:
+        filters: this and all others as :class:`ops.Conv`.
+
+    Raises:
+        TypeError, ValueError: as for :class:`ops.Conv`.
+        ShapeError: as for :class:`ops.Conv`, or what is added has another shape.
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", 2016.
+
+    >>> import graphnet as gn
+    >>> ConvReLU(8, 3, padding="same")(gn.Input("x", ("N", 3, 4, 4))).shape
+    (N, 8, 4, 4)
+    """
+
+    def infer(
+        self, x: Spec, weight: Spec, bias: Spec | None = None, added: Spec | None = None
+    ) -> Spec:
+        y = super().infer(x, weight, bias)
+        _expect_added(added, y)
+        return y
+
+    def forward(
+        self, x: Array, weight: Array, bias: Array | None = None, added: Array | None = None
+    ) -> tuple[Array, tuple[Array, ...]]:
+        y, saved = super().forward(x, weight, bias)
+        y = _rectified(y, added)
+        return y, (*saved, y)
+
+    def backward(
+        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        *inner, y = saved
+        through = dy * (y > 0)
+        found = (
+            super().backward(tuple(inner), through, needs[:3]) if any(needs[:3]) else (None,) * 3
+        )
+        return (*found, through if needs[3] else None)
+
+    def flops(
+        self, x: Spec, weight: Spec, bias: Spec | None = None, added: Spec | None = None
+    ) -> int:
+        outputs = super().infer(x, weight, bias).elements
+        return super().flops(x, weight, bias) + outputs * (1 + (added is not None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNormReLU(BatchNorm):
+    """Batch normalization, an addition where there is one, and ReLU.
+
+    ``y = max(BatchNorm(x) + added, 0)``
+
+    Shapes:
+        - x, y, added (optional): ``(N, C, *spatial)``
+        - gamma, beta, running_mean, running_var: ``(C,)``
+
+    Args:
+        eps: as in :class:`ops.BatchNorm`; default 1e-5.
+        momentum: likewise; default 0.9.
+
+    Raises:
+        ValueError: ``eps`` is not positive, or ``momentum`` outside 0..1.
+        ShapeError: as for :class:`ops.BatchNorm`, or what is added has another shape.
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", 2016.
+
+    >>> import graphnet as gn
+    >>> BatchNormReLU()(gn.Input("x", ("N", 8, 4, 4))).shape
+    (N, 8, 4, 4)
+    """
+
+    def infer(
+        self,
+        x: Spec,
+        gamma: Spec,
+        beta: Spec,
+        running_mean: Spec,
+        running_var: Spec,
+        added: Spec | None = None,
+    ) -> tuple[Spec, Spec, Spec]:
+        _expect_added(added, x)
+        return super().infer(x, gamma, beta, running_mean, running_var)
+
+    def forward(
+        self,
+        x: Array,
+        gamma: Array,
+        beta: Array,
+        running_mean: Array,
+        running_var: Array,
+        added: Array | None = None,
+    ) -> tuple[_Arrays, _Arrays]:
+        (y, *running), saved = super().forward(x, gamma, beta, running_mean, running_var)
+        y = _rectified(y, added)
+        return (y, *running), (*saved, y)
+
+    def backward(
+        self, saved: _Arrays, dy: _Arrays, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        *inner, y = saved
+        through = dy[0] * (y > 0)
+        found = super().backward(tuple(inner), (through, None, None), needs[:5])
+        return (*found, through if needs[5] else None)
+
+    def for_inference(self) -> Operator:
+        return BatchNormInferenceReLU(eps=self.eps)
+
+    def flops(self, x: Spec, *others: Spec) -> int:
+        return super().flops(x) + _epilogue_flops(x, others)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchNormInferenceReLU(BatchNormInference):
+    """Batch normalization with given statistics, an addition where there is one, and ReLU.
+
+    ``y = max(BatchNormInference(x) + added, 0)``
+
+    Shapes:
+        - x, y, added (optional): ``(N, C, *spatial)``
+        - gamma, beta, running_mean, running_var: ``(C,)``
+
+    Args:
+        eps: added to the variance; default 1e-5.
+
+    Raises:
+        ValueError: ``eps`` is not positive.
+        ShapeError: as for :class:`ops.BatchNormInference`, or what is added has another shape.
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", 2016.
+
+    >>> import graphnet as gn
+    >>> x, c = gn.Input("x", ("N", 8)), gn.Input("c", (8,))
+    >>> BatchNormInferenceReLU()(x, c, c, c, c).shape
+    (N, 8)
+    """
+
+    def infer(
+        self,
+        x: Spec,
+        gamma: Spec,
+        beta: Spec,
+        running_mean: Spec,
+        running_var: Spec,
+        added: Spec | None = None,
+    ) -> Spec:
+        _expect_added(added, x)
+        return super().infer(x, gamma, beta, running_mean, running_var)
+
+    def forward(
+        self,
+        x: Array,
+        gamma: Array,
+        beta: Array,
+        running_mean: Array,
+        running_var: Array,
+        added: Array | None = None,
+    ) -> tuple[Array, _Arrays]:
+        y, saved = super().forward(x, gamma, beta, running_mean, running_var)
+        y = _rectified(y, added)
+        return y, (*saved, y)
+
+    def backward(
+        self, saved: _Arrays, dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        *inner, y = saved
+        through = dy * (y > 0)
+        found = super().backward(tuple(inner), through, needs[:5])
+        return (*found, through if needs[5] else None)
+
+    def flops(self, x: Spec, *others: Spec) -> int:
+        return super().flops(x) + _epilogue_flops(x, others)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoldBatchNorm(Operator):
+    """The weight and bias of a layer that does the batch normalization behind it as well.
+
+    With ``scale = gamma / sqrt(running_var + eps)`` for each filter or unit:
+    ``folded_weight = weight * scale``, ``folded_bias = beta + (bias - running_mean) * scale``
+
+    Shapes:
+        - weight, folded_weight: ``(F, *others)``, as of :class:`ops.Conv` or :class:`ops.Linear`
+        - gamma, beta, running_mean, running_var, bias (optional), folded_bias: ``(F,)``
+
+    Args:
+        eps: added to the variance; default 1e-5.
+
+    Raises:
+        ValueError: ``eps`` is not positive.
+        ShapeError: there is one axis only, or an input has another shape.
+
+    Source: Jacob et al., "Quantization and Training of Neural Networks for Efficient
+    Integer-Arithmetic-Only Inference", 2018, section 3.2.
+
+    >>> import graphnet as gn
+    >>> weight, c = gn.Input("weight", (8, 3, 3, 3)), gn.Input("c", (8,))
+    >>> [value.shape for value in FoldBatchNorm()(weight, c, c, c, c)]
+    [(8, 3, 3, 3), (8,)]
+    """
+
+    eps: float = 1e-5
+
+    def __post_init__(self) -> None:
+        freeze_numbers(self, POSITIVE, "eps")
+
+    def infer(
+        self,
+        weight: Spec,
+        gamma: Spec,
+        beta: Spec,
+        running_mean: Spec,
+        running_var: Spec,
+        bias: Spec | None = None,
+    ) -> tuple[Spec, Spec]:
+        expect_floating("a weight", weight)
+        if weight.rank < 2:
+            raise ShapeError(f"expected a weight of two axes or more, received {show(weight)}")
+        given = {"gamma": gamma, "beta": beta, "running_mean": running_mean}
+        for name, spec in {**given, "running_var": running_var, "bias": bias}.items():
+            if spec is not None:
+                expect_spec(name, spec, weight.shape[:1], weight.dtype)
+        return weight, beta
+
+    def forward(
+        self,
+        weight: Array,
+        gamma: Array,
+        beta: Array,
+        running_mean: Array,
+        running_var: Array,
+        bias: Array | None = None,
+    ) -> tuple[_Arrays, _Arrays]:
+        rstd = 1 / namespace(weight).sqrt(running_var + self.eps)
+        scale = gamma * rstd
+        centered = -running_mean if bias is None else bias - running_mean
+        folded = weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
+        return (folded, beta + centered * scale), (weight, gamma, rstd, centered)
+
+    def backward(
+        self, saved: _Arrays, dy: _Arrays, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        weight, gamma, rstd, centered = saved
+        dfolded, dbeta = dy
+        scale = gamma * rstd
+        dweight = dscale = dcentered = None
+        if dfolded is not None:
+            dweight = dfolded * scale.reshape(-1, *[1] * (weight.ndim - 1))
+            dscale = (dfolded * weight).sum(axis=tuple(range(1, weight.ndim)))
+        if dbeta is not None:
+            dcentered = dbeta * scale
+            through = dbeta * centered
+            dscale = through if dscale is None else dscale + through
+        dgamma = dscale * rstd
+        dvar = dgamma * gamma * rstd * rstd / -2
+        zeros = namespace(weight).zeros_like
+        dweight = zeros(weight) if dweight is None else dweight
+        dbias = zeros(gamma) if dcentered is None else dcentered
+        every = (dweight, dgamma, zeros(gamma) if dbeta is None else dbeta.copy(), -dbias, dvar)
+        return tuple(g if n else None for g, n in zip((*every, dbias), needs, strict=True))
+
+    def flops(self, weight: Spec, *others: Spec) -> int:
+        return weight.elements + 6 * others[0].elements
+
+
+def _expect_added(added: Spec | None, y: Spec) -> None:
+    if added is not None:
+        expect_spec("the addend", added, y.shape, y.dtype)
+
+
+def _rectified(y: Array, added: Array | None) -> Array:
+    """``max(y + added, 0)``."""
+    if added is not None:
+        y += added
+    rectified: Array = namespace(y).maximum(y, 0)
+    return rectified
+
+
+def _epilogue_flops(x: Spec, others: tuple[Spec, ...]) -> int:
+    return x.elements * (2 if len(others) > 4 and others[4] is not None else 1)
