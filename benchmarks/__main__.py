@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks import seed
+from benchmarks import cpu, seed
 
-BENCHMARKS = {"seed": seed}
+BENCHMARKS = {"cpu": cpu, "seed": seed}
 
 
 def main() -> None:

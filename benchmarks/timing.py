@@ -14,22 +14,28 @@ import numpy as np
 
 __all__ = ["alternate", "machine", "write_json"]
 
+#: Seconds between two turns.
+PAUSE = 0.1
+
 
 def alternate(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each function; they take turns, after one untimed call each.
+    """Median seconds of each function; they take turns.
 
-    A function faster than 10 ms is called as often as fits in 10 ms, and the mean of that
-    counts as one measurement.
+    A turn begins with a pause, in which threads of the one before cease to wait for work, and an
+    untimed call, which brings the caches back.  Then come two timed calls or as many as fit in
+    20 ms, and their mean counts as one measurement.
     """
     calls = {}
     for name, function in functions.items():
         function()
         start = time.perf_counter()
         function()
-        calls[name] = max(1, min(1000, int(0.01 / max(time.perf_counter() - start, 1e-7))))
+        calls[name] = max(2, min(1000, int(0.02 / max(time.perf_counter() - start, 1e-7))))
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
+            time.sleep(PAUSE)
+            function()
             start = time.perf_counter()
             for _ in range(calls[name]):
                 function()
