@@ -61,13 +61,11 @@ def prepare(
         return None
     if isinstance(operator, Conv):
         return _convolution(operator, specs, exact=exact, forward_alone=forward_alone)
-    import numba
-
     from graphnet.kernels.compiled.batch_norm import CompiledBatchNorm, CompiledBatchNormInference
     from graphnet.kernels.compiled.elementwise import CompiledAdd, CompiledReLU
     from graphnet.kernels.compiled.pooling import CompiledMaxPool
 
-    threads = numba.get_num_threads()
+    threads = thread_count()
     if isinstance(operator, BatchNorm):
         return CompiledBatchNorm(operator, specs, threads)
     if isinstance(operator, BatchNormInference):
@@ -142,22 +140,18 @@ def rearranged(source: Any, target: Any) -> Call:
     """``target[...] = source``, where one may be in rows and the other channels-last."""
     if source.ndim < 3 or not numba_works():
         return functools.partial(np.copyto, target, source)
-    import numba
-
     from graphnet.kernels.compiled import rearrange
 
-    return rearrange.rearranged(source, target, numba.get_num_threads())
+    return rearrange.rearranged(source, target, thread_count())
 
 
 def added(source: Any, target: Any) -> Call:
     """``target += source``, both laid out alike."""
     if source.dtype != np.float32 or not numba_works():
         return functools.partial(_add, source, target)
-    import numba
-
     from graphnet.kernels.compiled import elementwise
 
-    return elementwise.add_to(target, source, numba.get_num_threads())
+    return elementwise.add_to(target, source, thread_count())
 
 
 def _add(source: Any, target: Any) -> None:
@@ -179,6 +173,18 @@ def numba_works() -> bool:
         )
         return False
     return True
+
+
+@functools.cache
+def thread_count() -> int:
+    """How many threads the kernels use: as many as oneDNN's, ``OMP_NUM_THREADS`` or one a core."""
+    import numba
+
+    library = find_library()
+    most: int = numba.config.NUMBA_NUM_THREADS
+    count = most if library is None else min(most, library.threads)
+    numba.set_num_threads(count)
+    return count
 
 
 def status() -> tuple[bool, str]:
