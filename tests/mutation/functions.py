@@ -40,6 +40,8 @@ class Function:
     def replace(self, tree: ast.FunctionDef) -> None:
         """Make the function run another tree, for everybody who holds it."""
         bare = ast.FunctionDef(**{**vars(tree), "decorator_list": []})
+        if "__class__" in self.function.__code__.co_freevars:  # also where super() is cut away
+            bare.body = [*tree.body, ast.Expr(ast.Name("__class__", ast.Load()))]
         # super() reads the cell __class__, which a class body would provide
         maker = ast.parse(f"def _maker():\n    __class__ = None\n    return {tree.name}").body[0]
         assert isinstance(maker, ast.FunctionDef)
