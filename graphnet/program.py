@@ -26,9 +26,11 @@ from graphnet.explain import Event, Location
 from graphnet.kernels.compiled import added, rearranged
 from graphnet.kernels.placed import (
     ROWS,
+    SAME,
     Call,
     Memory,
     PlacedKernel,
+    Terms,
     allocate,
     first,
 )
@@ -122,6 +124,8 @@ class Program:
 
     def __init__(self, plan: Plan, leaves: Mapping[int, Any]) -> None:
         self.plan = plan
+        #: Of the placed kernels by step, with a layout for each input and output.
+        self.terms: dict[int, Terms] = {}
         self.places = self._places(leaves)
         self.values: list[Any] = [None] * plan.size
         self.saved: list[Any] = [None] * len(plan.steps)
@@ -215,14 +219,19 @@ class Program:
             slot: Place(specs[slot], ROWS, array=array) for slot, array in leaves.items()
         }
         for reading in (False, True):  # who writes decides, and else who reads first
-            for step in plan.steps:
+            for index, step in enumerate(plan.steps):
                 kernel = step.kernel
-                if isinstance(kernel, PlacedKernel):
-                    slots = step.inputs if reading else step.outputs
-                    layouts = kernel.terms.inputs if reading else kernel.terms.outputs
-                    for slot, layout in zip(slots, layouts, strict=False):
-                        if slot != ABSENT and slot not in places:
-                            places[slot] = Place(specs[slot], layout)
+                if not isinstance(kernel, PlacedKernel):
+                    continue
+                if not reading:
+                    self.terms[index] = kernel.terms.settled(_layout_of(kernel, step, places))
+                terms = self.terms[index]
+                slots = step.inputs if reading else step.outputs
+                for slot, layout in zip(
+                    slots, terms.inputs if reading else terms.outputs, strict=False
+                ):
+                    if slot != ABSENT and slot not in places:
+                        places[slot] = Place(specs[slot], layout)
         return places
 
     def _find_frozen(self, leaves: Mapping[int, Any]) -> set[int]:
@@ -255,7 +264,7 @@ class Program:
                 for slot in step.inputs if step.keep else ():
                     found.pop(slot, None)
                 continue
-            terms = step.kernel.terms
+            terms = self.terms[index]
             if step.keep and found.keys().isdisjoint(step.inputs[i] for i in terms.reads):
                 found.update({step.outputs[i]: (index, i) for i in terms.again})
         for slot in (*plan.outputs.values(), *plan.renewed.values()):
@@ -277,7 +286,7 @@ class Program:
             reads: Sequence[int] = range(len(step.inputs))
             keeps: Sequence[int] = range(len(step.outputs))
             if isinstance(step.kernel, PlacedKernel):
-                reads, keeps = step.kernel.terms.reads, step.kernel.terms.keeps
+                reads, keeps = self.terms[index].reads, self.terms[index].keeps
             for slots, again in ((step.inputs, reads), (step.outputs, keeps)):
                 for position, slot in enumerate(slots):
                     kept = step.keep and position in again and slot not in self.again
@@ -310,7 +319,7 @@ class Program:
                 self._place(place, index, self._last[slot])
         if kernel is None:
             return entry
-        terms = kernel.terms
+        terms = self.terms[index]
         reverse = 2 * len(self.plan.steps) - index
         entry.outputs = [self.places[slot] for slot in step.outputs]
         layouts = (*terms.inputs, *[ROWS] * (len(step.inputs) - len(terms.inputs)))
@@ -501,7 +510,7 @@ class ReverseProgram:
         for back in self.reverse.steps:  # in the order of their times
             step = steps[back.index]
             if isinstance(step.kernel, PlacedKernel):
-                terms = step.kernel.terms
+                terms = self.program.terms[back.index]
                 slots = {step.inputs[i] for i in terms.reads}
                 for slot in slots | {step.outputs[i] for i in terms.keeps}:
                     last[slot] = 2 * len(steps) - back.index
@@ -569,7 +578,7 @@ class ReverseProgram:
                     self._open(slot, time)
             return None
         forward = program.steps[back.index]
-        terms = kernel.terms
+        terms = program.terms[back.index]
         entry = _Step(back.index, step, extras=forward.extras)
         entry.inputs = self._read(entry, step.inputs, forward.inputs, terms.reads, time)
         entry.outputs = self._read(entry, step.outputs, forward.outputs, terms.keeps, time)
@@ -747,6 +756,14 @@ def new_block(nbytes: int) -> Any:
 
 def _array(place: Place | None) -> Any:
     return None if place is None else place.array
+
+
+def _layout_of(kernel: PlacedKernel, step: Step, places: Mapping[int, Place]) -> str:
+    """The layout for :data:`SAME`: that of the first such input, so far as it is known."""
+    for slot, layout in zip(step.inputs, kernel.terms.inputs, strict=False):
+        if layout == SAME and slot in places and places[slot].spec.rank > 2:
+            return places[slot].layout
+    return ROWS
 
 
 def _same_memory(place: Place, layout: str) -> bool:

@@ -65,9 +65,7 @@ class ConvReLU(Conv):
     ) -> tuple[Array | None, ...]:
         *inner, y = saved
         through = dy * (y > 0)
-        found = (
-            super().backward(tuple(inner), through, needs[:3]) if any(needs[:3]) else (None,) * 3
-        )
+        found = super().backward(tuple(inner), through, needs)
         return (*found, through if needs[3] else None)
 
     def flops(
@@ -132,7 +130,7 @@ class BatchNormReLU(BatchNorm):
     ) -> tuple[Array | None, ...]:
         *inner, y = saved
         through = dy[0] * (y > 0)
-        found = super().backward(tuple(inner), (through, None, None), needs[:5])
+        found = super().backward(tuple(inner), (through, None, None), needs)
         return (*found, through if needs[5] else None)
 
     def for_inference(self) -> Operator:
@@ -197,7 +195,7 @@ class BatchNormInferenceReLU(BatchNormInference):
     ) -> tuple[Array | None, ...]:
         *inner, y = saved
         through = dy * (y > 0)
-        found = super().backward(tuple(inner), through, needs[:5])
+        found = super().backward(tuple(inner), through, needs)
         return (*found, through if needs[5] else None)
 
     def flops(self, x: Spec, *others: Spec) -> int:

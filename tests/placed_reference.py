@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 
 from graphnet.kernels import Provider
-from graphnet.kernels.placed import LAST, ROWS, PlacedKernel, Terms
+from graphnet.kernels.placed import LAST, ROWS, SAME, PlacedKernel, Terms, is_arranged
 from ops import Operator, Spec
 
 
@@ -31,8 +31,8 @@ class PlacedReference(PlacedKernel):
         reads = tuple(i for i in inputs if roles[i] not in states)
         pairs = [(o, i) for o in outputs for i in inputs if specs[i] is not None]
         self.terms = Terms(
-            inputs=tuple(choose.choice([LAST, ROWS], len(specs))),
-            outputs=tuple(choose.choice([LAST, ROWS], len(self.results))),
+            inputs=tuple(choose.choice([LAST, ROWS, SAME], len(specs))),
+            outputs=tuple(choose.choice([LAST, ROWS, SAME], len(self.results))),
             reads=reads,
             keeps=tuple(outputs),
             extras=(Spec((3,), "int64"), Spec((5,), "uint8")),
@@ -53,9 +53,13 @@ class PlacedReference(PlacedKernel):
         return call
 
     def bind_forward(self, memory):
+        ways = self.terms.inputs, self.terms.outputs
+        same = [[i for i, layout in enumerate(way) if layout == SAME] for way in ways]
+
         def call():
             if self.terms.packed:
                 assert (memory.packed == 7).all()
+            one_layout(*(memory.inputs[i] for i in same[0]), *(memory.outputs[i] for i in same[1]))
             if self.terms.forward_space:
                 memory.space[:] = 255
             result, self.saved = self.operator.forward(*memory.inputs)
@@ -103,6 +107,13 @@ class PlacedReference(PlacedKernel):
                     dx[...] = dx + g if i in memory.adds else g
 
         return call
+
+
+def one_layout(*arrays):
+    """All of them are in rows, or all channels-last, as far as these differ."""
+    arrays = [array for array in arrays if array is not None]
+    rows, last = ([is_arranged(x, layout) for x in arrays] for layout in (ROWS, LAST))
+    assert all(rows) or all(last)
 
 
 def prepare(operator, specs, **options):

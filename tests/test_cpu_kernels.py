@@ -22,13 +22,17 @@ from graphnet.testing import Case, prove
 from graphnet.testing.records import RECORDS
 from ops import (
     Add,
+    AvgPool,
     BatchNorm,
     BatchNormInference,
     BatchNormInferenceReLU,
     BatchNormReLU,
     Conv,
     ConvReLU,
+    ConvTranspose,
+    GlobalAvgPool,
     Linear,
+    MatMul,
     MaxPool,
     ReLU,
     SoftmaxCrossEntropy,
@@ -283,8 +287,8 @@ def test_without_a_folder_for_compiled_code_a_warning_says_so(monkeypatch):
 @needs_compiled
 @pytest.mark.parametrize(
     "operator",
-    [Add, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv, ConvReLU,
-     Linear, MaxPool, ReLU],
+    [Add, AvgPool, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv,
+     ConvReLU, ConvTranspose, GlobalAvgPool, Linear, MatMul, MaxPool, ReLU],
 )  # fmt: skip
 def test_placed_kernels_agree_with_the_reference_on_every_record(operator):
     record = next(record for record in RECORDS if record.operator is operator)

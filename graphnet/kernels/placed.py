@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from ops.operator import Operator, Spec, known
 __all__ = [
     "LAST",
     "ROWS",
+    "SAME",
     "Call",
     "PlacedKernel",
     "Terms",
@@ -40,6 +41,8 @@ __all__ = [
 ROWS = "rows"
 #: Memory ``(N, *spatial, C)``.
 LAST = "channels last"
+#: Either of them, as long as all the arrays that are marked so have the same one.
+SAME = "same"
 
 #: Something bound, which is done by calling it; what comes back is true if it failed.
 Call = Callable[[], object]
@@ -83,6 +86,14 @@ class Terms:
     adds: tuple[int, ...] = ()
     again: tuple[int, ...] = ()
     differentiable: bool = True
+
+    def settled(self, layout: str) -> Terms:
+        """These terms with the given layout for :data:`SAME`."""
+        if SAME not in (*self.inputs, *self.outputs):
+            return self
+        ways = (self.inputs, self.outputs)
+        inputs, outputs = (tuple(layout if x == SAME else x for x in way) for way in ways)
+        return replace(self, inputs=inputs, outputs=outputs)
 
 
 @dataclass
@@ -140,7 +151,7 @@ class PlacedKernel(ABC):
 
     def forward(self, *arrays: Any) -> tuple[Any, tuple[Any, ...]]:
         """As the operator's."""
-        terms = self.terms
+        terms = self.terms.settled(ROWS)
         given = [*arrays, *[None] * (len(terms.inputs) - len(arrays))]
         memory = Memory(
             [
@@ -165,7 +176,7 @@ class PlacedKernel(ABC):
 
     def backward(self, saved: Any, dy: Any, needs: tuple[bool, ...]) -> tuple[Any, ...]:
         """As the operator's."""
-        terms = self.terms
+        terms = self.terms.settled(ROWS)
         first, second = len(terms.inputs), len(terms.inputs) + len(terms.outputs)
         arriving = dy if isinstance(dy, tuple) else (dy,)
         wanted = [*needs, *[False] * (first - len(needs))]

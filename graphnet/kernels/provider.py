@@ -54,7 +54,8 @@ PROVIDERS = {
         fused=True,
     ),
     "onednn": Provider(
-        "Conv and Linear in float32, by oneDNN, on numpy",
+        "Conv, ConvTranspose, AvgPool, GlobalAvgPool, Linear and MatMul in float32, by oneDNN, "
+        "on numpy",
         onednn.prepare,
         backends=("numpy",),
         status=onednn.status,

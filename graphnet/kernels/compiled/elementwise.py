@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit, prange
 
 from graphnet.kernels.compiled.rows import FAST, masked
-from graphnet.kernels.placed import LAST, Call, Memory, PlacedKernel, Terms, in_turn, last
+from graphnet.kernels.placed import SAME, Call, Memory, PlacedKernel, Terms, in_turn, last
 from ops.elementwise import Add
 from ops.operator import Spec
 from ops.rectifier import ReLU
@@ -24,7 +24,7 @@ class CompiledReLU(PlacedKernel):
         super().__init__(operator, specs)
         self._threads = threads
         self.terms = Terms(
-            inputs=(LAST,), outputs=(LAST,), keeps=(0,), over=((0, 0),), over_gradient=((0, 0),)
+            inputs=(SAME,), outputs=(SAME,), keeps=(0,), over=((0, 0),), over_gradient=((0, 0),)
         )
 
     def bind_forward(self, memory: Memory) -> Call:
@@ -43,7 +43,7 @@ class CompiledAdd(PlacedKernel):
         super().__init__(operator, specs)
         self._threads = threads
         self.terms = Terms(
-            inputs=(LAST, LAST), outputs=(LAST,), over=((0, 0), (0, 1)), over_gradient=((0, 0),)
+            inputs=(SAME, SAME), outputs=(SAME,), over=((0, 0), (0, 1)), over_gradient=((0, 0),)
         )
 
     def bind_forward(self, memory: Memory) -> Call:

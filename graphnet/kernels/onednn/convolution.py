@@ -1,9 +1,9 @@
-"""Convolution by oneDNN's direct method: any rank, stride, dilation and groups.
+"""Convolution and its transpose by oneDNN's direct method: any rank, stride, dilation and groups.
 
 Activations are channels-last.  oneDNN chooses the layout of the weights itself, so they are
 reordered for it, and their gradient is reordered back; they are small beside the activations.
 
-Source: oneDNN's developer guide, "Convolution".
+Source: oneDNN's developer guide, "Convolution and Deconvolution".
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from functools import cached_property
 
 from graphnet.kernels.convolution import ConvKernel
 from graphnet.kernels.onednn import library as dnn
-from graphnet.kernels.onednn.library import Library, row_strides, sizes
+from graphnet.kernels.onednn.library import Library, last_strides, row_strides, sizes
 from graphnet.kernels.placed import LAST, ROWS, Call, Memory, Terms
+from ops.conv_transpose import ConvTranspose
 from ops.convolution import Conv
 from ops.operator import Spec, known
 
-__all__ = ["DirectConv"]
-
-_DIRECT = 1
+__all__ = ["DirectConv", "DirectConvTranspose"]
 
 
 class DirectConv(ConvKernel):
@@ -31,21 +30,26 @@ class DirectConv(ConvKernel):
     """
 
     method = "direct"
+    kind = "convolution"
+    algorithm = c_int(0x1)
 
-    def __init__(self, library: Library, operator: Conv, specs: tuple[Spec | None, ...]) -> None:
+    def __init__(
+        self, library: Library, operator: Conv | ConvTranspose, specs: tuple[Spec | None, ...]
+    ) -> None:
         super().__init__(operator, specs)
         x, weight, bias = (*specs, None)[:3]
         assert x is not None and weight is not None, "infer saw to it"
         windows = operator.windows(x)
-        n, c = known(*x.shape[:2])
         filters, groups = operator.filters, operator.groups
         self._library = library
-        kernel = (filters // groups, c // groups, *windows.kernel)
-        shape = (groups, *kernel) if groups > 1 else kernel
-        self._x_md = library.descriptor((n, c, *windows.size), _strides(windows.size, c))
-        self._y_md = library.descriptor((n, filters, *windows.out), _strides(windows.out, filters))
+        x_shape, y_shape = known(*x.shape), known(*self.results[0].shape)
+        self._x_md = library.descriptor(x_shape, last_strides(x_shape))
+        self._y_md = library.descriptor(y_shape, last_strides(y_shape))
+        kernel = (groups, filters // groups, x_shape[1] // groups, *windows.kernel)
+        # a single group has no axis of its own
+        shape, strides = (a[groups == 1 :] for a in (kernel, self.weight_strides(kernel)))
         self._any = library.descriptor(shape)
-        self._plain = library.descriptor(shape, row_strides(shape))
+        self._plain = library.descriptor(shape, strides)
         self._bias_md = None if bias is None else library.descriptor((filters,), (1,))
         self._geometry = (
             sizes(windows.stride),
@@ -54,7 +58,7 @@ class DirectConv(ConvKernel):
             sizes([end for _, end in windows.padding]),
         )
         self._forward = library.plan(
-            "convolution_forward", c_int(dnn.FORWARD_TRAINING), c_int(_DIRECT), self._x_md,
+            f"{self.kind}_forward", c_int(dnn.FORWARD_TRAINING), self.algorithm, self._x_md,
             self._any, self._bias_md, self._y_md, *self._geometry, None,
         )  # fmt: skip
         self._weights = library.wanted(self._forward, dnn.WEIGHTS)
@@ -68,6 +72,11 @@ class DirectConv(ConvKernel):
             packs=(1,),
             backward_space=max(self.data_space, self.weights_space),
         )
+
+    @staticmethod
+    def weight_strides(kernel: tuple[int, ...]) -> tuple[int, ...]:
+        """The strides of the weight as ``(groups, filters, channels, *kernel)``, in entries."""
+        return row_strides(kernel)
 
     def bind_packed(self, memory: Memory) -> Call:
         return self._library.reorder(
@@ -119,7 +128,7 @@ class DirectConv(ConvKernel):
     @cached_property
     def _data(self) -> c_void_p:
         return self._library.plan(
-            "convolution_backward_data", c_int(_DIRECT), self._x_md, self._any, self._y_md,
+            f"{self.kind}_backward_data", self.algorithm, self._x_md, self._any, self._y_md,
             *self._geometry, self._forward, None,
         )  # fmt: skip
 
@@ -130,7 +139,7 @@ class DirectConv(ConvKernel):
     @cached_property
     def _found(self) -> c_void_p:
         return self._library.plan(
-            "convolution_backward_weights", c_int(_DIRECT), self._x_md, self._any, self._bias_md,
+            f"{self.kind}_backward_weights", self.algorithm, self._x_md, self._any, self._bias_md,
             self._y_md, *self._geometry, self._forward, None,
         )  # fmt: skip
 
@@ -139,9 +148,15 @@ class DirectConv(ConvKernel):
         return self._library.wanted(self._found, dnn.DIFF_WEIGHTS)
 
 
-def _strides(spatial: tuple[int, ...], channels: int) -> tuple[int, ...]:
-    """Strides in entries of ``(N, C, *spatial)`` that lies channels-last."""
-    steps = [channels]
-    for size in reversed(spatial[1:]):
-        steps.insert(0, steps[0] * size)
-    return (steps[0] * spatial[0], 1, *steps)
+class DirectConvTranspose(DirectConv):
+    """One transposed convolution of known shape."""
+
+    kind = "deconvolution"
+    algorithm = c_int(0xA)
+
+    @staticmethod
+    def weight_strides(kernel: tuple[int, ...]) -> tuple[int, ...]:
+        groups, filters, channels, *sizes = kernel
+        # it lies as (groups, channels, filters, *kernel)
+        group, channel, filter_, *steps = row_strides((groups, channels, filters, *sizes))
+        return (group, filter_, channel, *steps)

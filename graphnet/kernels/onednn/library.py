@@ -305,6 +305,17 @@ def row_strides(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(steps)
 
 
+def last_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Strides in entries of an array ``(N, C, *spatial)`` that lies channels-last.
+
+    >>> last_strides((2, 3, 4, 5))
+    (60, 1, 15, 3)
+    """
+    n, channels, *spatial = shape
+    batch, *steps, channel = row_strides((n, *spatial, channels))
+    return (batch, channel, *steps)
+
+
 def sizes(values: Sequence[int]) -> ctypes.Array[c_int64]:
     """Sizes as the library takes them."""
     return (c_int64 * len(values))(*values)

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from graphnet.kernels.onednn.convolution import DirectConv
+from graphnet.kernels.onednn.convolution import DirectConv, DirectConvTranspose
 from graphnet.kernels.onednn.library import Library, OneDNNError, find_library
 from graphnet.kernels.onednn.linear import MatrixLinear
+from graphnet.kernels.onednn.pooling import AveragePool
+from graphnet.kernels.onednn.product import StackedMatMul
+from ops.conv_transpose import ConvTranspose
 from ops.convolution import Conv
-from ops.linear import Linear
+from ops.linear import Linear, MatMul
 from ops.operator import Operator, Spec
+from ops.pooling import AvgPool, GlobalAvgPool
 
 __all__ = ["prepare", "status"]
 
 _KERNELS: dict[type[Operator], Callable[[Library, Any, Any], Any]] = {
+    AvgPool: AveragePool,
     Conv: DirectConv,
+    ConvTranspose: DirectConvTranspose,
+    GlobalAvgPool: AveragePool,
     Linear: MatrixLinear,
+    MatMul: StackedMatMul,
 }
 
 
@@ -39,9 +47,10 @@ def prepare(
     try:
         if isinstance(operator, Linear):
             return MatrixLinear(library, operator, specs, packs=forward_alone)
-        return kernel(library, operator, specs)
+        made = kernel(library, operator, specs)
     except OneDNNError:  # it has no implementation for these sizes
         return None
+    return made if getattr(made, "serves", True) else None
 
 
 def status() -> tuple[bool, str]:
