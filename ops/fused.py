@@ -195,7 +195,7 @@ class BatchNormInferenceReLU(BatchNormInference):
     ) -> tuple[Array | None, ...]:
         *inner, y = saved
         through = dy * (y > 0)
-        found = super().backward(tuple(inner), through, needs)
+        found = super().backward(tuple(inner), through, needs[:5])
         return (*found, through if needs[5] else None)
 
     def flops(self, x: Spec, *others: Spec) -> int:

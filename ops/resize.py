@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
+import numpy as np
+
 from ops.arrays import Array, namespace
 from ops.fields import (
     FINITE,
@@ -164,6 +166,18 @@ class Resize(Operator):
             total += math.prod(sizes) * (2 * len(_TAPS[self.mode]) - 1)
         return total
 
+    def taps(self, x: Spec) -> list[tuple[Array, Array]]:
+        """For each spatial axis the entries that make up an output, and their weights.
+
+        Returns:
+            Two NumPy arrays ``(out, taps)`` an axis, of indices and of float64 weights.
+
+        >>> (index, weight), = Resize(4, mode="linear").taps(Spec((1, 1, 2)))
+        >>> index.tolist(), weight.tolist()[1]
+        ([[0, 0], [0, 1], [0, 1], [1, 1]], [0.75, 0.25])
+        """
+        return [axis.table() for axis in self._axes(x)]
+
     def _changed(self, shape: tuple[Any, ...]) -> list[tuple[int, _Axis]]:
         """The axes that do not stay as they are, with their numbers."""
         axes = enumerate(self._axes(Spec(shape)), start=2)
@@ -236,6 +250,13 @@ class _Axis:
                 taken = part.take(xp.minimum(start + k, self.out - 1), axis=axis)
                 dx += xp.where((start + k < end).reshape(-1, *below), taken, 0)
         return dx
+
+    def table(self) -> tuple[Array, Array]:
+        """The entries ``(out, taps)`` that every output takes, and their weights."""
+        taps = list(self._taps(np.empty((1,), "float64"), 0))
+        index = np.stack([index for _, index, _ in taps], axis=1)
+        weights = [np.ones(self.out) if weight is None else weight for *_, weight in taps]
+        return index, np.stack(weights, axis=1)
 
     def _taps(self, like: Array, axis: int) -> Iterator[tuple[int, Array, Array | None]]:
         """Each tap, the entry every output takes there, and its weight (1 when None)."""

@@ -31,10 +31,14 @@ from ops import (
     ConvReLU,
     ConvTranspose,
     GlobalAvgPool,
+    LayerNorm,
     Linear,
+    LogSoftmax,
     MatMul,
     MaxPool,
     ReLU,
+    Resize,
+    Softmax,
     SoftmaxCrossEntropy,
     Spec,
 )
@@ -288,10 +292,11 @@ def test_without_a_folder_for_compiled_code_a_warning_says_so(monkeypatch):
 @pytest.mark.parametrize(
     "operator",
     [Add, AvgPool, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv,
-     ConvReLU, ConvTranspose, GlobalAvgPool, Linear, MatMul, MaxPool, ReLU],
+     ConvReLU, ConvTranspose, GlobalAvgPool, LayerNorm, Linear, LogSoftmax, MatMul, MaxPool, ReLU,
+     Resize, Softmax],
 )  # fmt: skip
 def test_placed_kernels_agree_with_the_reference_on_every_record(operator):
-    record = next(record for record in RECORDS if record.operator is operator)
+    records = [record for record in RECORDS if record.operator is operator]
     served = []
 
     def check(case):
@@ -302,8 +307,32 @@ def test_placed_kernels_agree_with_the_reference_on_every_record(operator):
                 served.append(kernel)
                 compare(kernel, single, PLACED)
 
-    prove(record.cases, check)
+    for record in records:
+        prove(record.cases, check)
     assert served
+
+
+@needs_compiled
+@given(st.lists(st.floats(width=32), min_size=1, max_size=40))
+def test_exponentials_are_those_of_float64(values):
+    from graphnet.kernels.compiled.exponential import exp
+
+    x = np.array(values, "float32")
+    found = np.array([exp(entry) for entry in x])
+    with np.errstate(over="ignore"):
+        wanted = np.exp(x.astype("float64")).astype("float32")
+    np.testing.assert_allclose(found, wanted, rtol=3e-7, atol=1e-44)
+
+
+@needs_compiled
+@pytest.mark.parametrize("operator", [Softmax(), LogSoftmax()])
+@given(st.lists(st.floats(width=32), min_size=1, max_size=20))
+def test_a_softmax_of_any_logits_is_as_the_reference(operator, values):
+    x = np.array([values], "float32")
+    found, _ = compiled.prepare(operator, (Spec(x.shape),)).forward(x)
+    with np.errstate(all="ignore"):
+        wanted, _ = operator.forward(x)
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
 
 
 def narrow_case(batch, height, width, channels, kernel, stride, padding, filters, bias, seed):

@@ -46,8 +46,8 @@ class Provider:
 
 PROVIDERS = {
     "compiled": Provider(
-        "Winograd's 3x3 convolution, BatchNorm, ReLU, MaxPool and chains of them in float32, "
-        "by numba and oneDNN, on numpy",
+        "Winograd's 3x3 convolution, BatchNorm, LayerNorm, ReLU, MaxPool, Resize, Softmax and "
+        "chains of them in float32, by numba and oneDNN, on numpy",
         compiled.prepare,
         backends=("numpy",),
         status=compiled.status,

@@ -6,6 +6,7 @@ import functools
 import math
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,16 +20,19 @@ from ops.convolution import Conv
 from ops.cross_entropy import SoftmaxCrossEntropy
 from ops.elementwise import Add
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU
+from ops.normalization import LayerNorm
 from ops.operator import Operator, Spec, known
 from ops.pooling import MaxPool
 from ops.rectifier import ReLU
+from ops.resize import Resize
+from ops.softmax import LogSoftmax, Softmax
 
 __all__ = ["added", "find_advance", "prepare", "rearranged", "status"]
 
 #: The operators of which some are computed here; not what is derived from them.
 _SERVED = (
     Add, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv, ConvReLU,
-    MaxPool, ReLU, SoftmaxCrossEntropy,
+    LayerNorm, LogSoftmax, MaxPool, ReLU, Resize, Softmax, SoftmaxCrossEntropy,
 )  # fmt: skip
 #: How many positions of a window a byte tells apart.
 BYTE = 256
@@ -61,25 +65,43 @@ def prepare(
         return None
     if isinstance(operator, Conv):
         return _convolution(operator, specs, exact=exact, forward_alone=forward_alone)
+    return _simple(operator, specs, thread_count())
+
+
+def _simple(operator: Operator, specs: tuple[Spec | None, ...], threads: int) -> Any:
+    """The only kernel there is for an operator; None where it does not serve these specs."""
     from graphnet.kernels.compiled.batch_norm import CompiledBatchNorm, CompiledBatchNormInference
     from graphnet.kernels.compiled.elementwise import CompiledAdd, CompiledReLU
+    from graphnet.kernels.compiled.layer_norm import CompiledLayerNorm
     from graphnet.kernels.compiled.pooling import CompiledMaxPool
+    from graphnet.kernels.compiled.resize import CompiledResize
+    from graphnet.kernels.compiled.softmax import CompiledSoftmax
 
-    threads = thread_count()
-    if isinstance(operator, BatchNorm):
-        return CompiledBatchNorm(operator, specs, threads)
-    if isinstance(operator, BatchNormInference):
-        return CompiledBatchNormInference(operator, specs, threads)
-    if isinstance(operator, ReLU):
-        return CompiledReLU(operator, specs, threads)
-    if isinstance(operator, Add):
-        same = len({spec.shape for spec in specs if spec is not None}) == 1
-        return CompiledAdd(operator, specs, threads) if same else None
-    assert isinstance(operator, MaxPool), "the last of those served"
-    (x,) = specs
-    if x is None or x.rank != 4 or math.prod(operator.windows(x).kernel) > BYTE:
+    kinds: dict[type[Operator], Callable[..., Any]] = {
+        Add: CompiledAdd,
+        BatchNorm: CompiledBatchNorm,
+        BatchNormInference: CompiledBatchNormInference,
+        BatchNormInferenceReLU: CompiledBatchNormInference,
+        BatchNormReLU: CompiledBatchNorm,
+        LayerNorm: CompiledLayerNorm,
+        LogSoftmax: CompiledSoftmax,
+        MaxPool: CompiledMaxPool,
+        ReLU: CompiledReLU,
+        Resize: CompiledResize,
+        Softmax: CompiledSoftmax,
+    }
+    x = specs[0]
+    assert x is not None, "no operator here works without its first input"
+    if isinstance(operator, Add) and len({spec.shape for spec in specs if spec is not None}) > 1:
         return None
-    return CompiledMaxPool(operator, specs, threads)
+    if isinstance(operator, Resize) and x.rank > 4:
+        return None
+    if isinstance(operator, MaxPool) and (
+        x.rank != 4 or math.prod(operator.windows(x).kernel) > BYTE
+    ):
+        return None
+    kernel = kinds[type(operator)](operator, specs, threads)
+    return kernel if getattr(kernel, "serves", True) else None
 
 
 def _convolution(

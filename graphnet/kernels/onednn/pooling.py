@@ -5,6 +5,7 @@ Source: oneDNN's developer guide, "Pooling".
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from ctypes import c_int
 
 from graphnet.kernels.onednn import library as dnn
@@ -35,6 +36,7 @@ class AveragePool(PlacedKernel):
         shapes = known(*x.shape), known(*self.results[0].shape)
         self._x_md, self._y_md = (library.descriptor(s, last_strides(s)) for s in shapes)
         algorithm = _INCLUDE_PADDING
+        geometry: tuple[Sequence[int], ...]
         if isinstance(operator, GlobalAvgPool):
             kernel = shapes[0][2:]
             none = [0] * len(kernel)
