@@ -1,4 +1,4 @@
-"""Resizing of images, or of one axis: each output position is a weighted sum of a few entries, in all channels."""
+"""Resizing of one or two axes: each output position is a weighted sum of a few entries."""
 
 from __future__ import annotations
 
