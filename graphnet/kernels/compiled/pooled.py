@@ -324,10 +324,15 @@ def _forward(x, images, geometry, weights, bias, y, winner, taps, vectors, threa
     for thread in prange(threads):
         image = images[thread]
         base = image.ctypes.data
-        for n in range(batch * thread // threads, batch * (thread + 1) // threads):
+        # rows of windows, counted over all images: one image alone is shared too
+        first, end = batch * down * thread // threads, batch * down * (thread + 1) // threads
+        while first < end:
+            n, begin = first // down, first % down
+            stop = min(down, begin + end - first)
+            first += stop - begin
             _pad(x, n, geometry, image)
             for f in range(0, filters, part):
-                for i in range(down):
+                for i in range(begin, stop):
                     for j in range(across):
                         at = base + 4 * (2 * i * stride_h * line + 2 * j * stride_w * channels)
                         _largest_of_four(
