@@ -72,7 +72,9 @@ HOMES = {
     "hypothesis": "graphnet.testing",
     "llvmlite": "graphnet.kernels",
     "matplotlib": "graphnet.draw",
+    "ml_dtypes": "graphnet.onnx",
     "numba": "graphnet.kernels",
+    "onnx": "graphnet.onnx",
     "pytest": "graphnet.pytest_plugin",
 }
 
