@@ -56,22 +56,24 @@ FLOORS = (
     {"graphnet.program"},
     {"graphnet.executor"},
     {"graphnet.blocks"},
-    {"graphnet.models", "graphnet.testing", "graphnet.training"},
+    {"graphnet.models", "graphnet.onnx", "graphnet.testing", "graphnet.training"},
     {"graphnet"},
     {"graphnet.cli", "graphnet.pytest_plugin"},
     {"graphnet.__main__"},
 )  # fmt: skip
 
 #: What a distribution is called when it is imported, where that differs.
-IMPORT_NAMES = {"cupy-cuda12x": "cupy", "cupy-cuda13x": "cupy"}
+IMPORT_NAMES = {"cupy-cuda12x": "cupy", "cupy-cuda13x": "cupy", "protobuf": "google"}
 
 #: Where the optional libraries may be imported.
 HOMES = {
     "cupy": "graphnet.backends",
+    "google": "graphnet.onnx",
     "hypothesis": "graphnet.testing",
     "llvmlite": "graphnet.kernels",
     "matplotlib": "graphnet.draw",
     "numba": "graphnet.kernels",
+    "onnx": "graphnet.onnx",
     "pytest": "graphnet.pytest_plugin",
 }
 
