@@ -63,10 +63,16 @@ FLOORS = (
 )  # fmt: skip
 
 #: What a distribution is called when it is imported, where that differs.
-IMPORT_NAMES = {"cupy-cuda12x": "cupy", "cupy-cuda13x": "cupy", "protobuf": "google"}
+IMPORT_NAMES = {
+    "cupy-cuda12x": "cupy",
+    "cupy-cuda13x": "cupy",
+    "pillow": "PIL",
+    "protobuf": "google",
+}
 
 #: Where the optional libraries may be imported.
 HOMES = {
+    "PIL": "graphnet.data",
     "cupy": "graphnet.backends",
     "google": "graphnet.onnx",
     "hypothesis": "graphnet.testing",
