@@ -9,6 +9,8 @@ from ops.adaptive_pooling import AdaptiveAvgPool, AdaptiveMaxPool
 from ops.attention import ScaledDotProductAttention
 from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.binary_cross_entropy import BinaryCrossEntropy
+from ops.bitwise import BitShift, BitwiseAnd, BitwiseNot, BitwiseOr, BitwiseXor
+from ops.cast import BitCast, Cast
 from ops.comparison import (
     And,
     Equal,
@@ -24,7 +26,7 @@ from ops.comparison import (
 from ops.conv_transpose import ConvTranspose
 from ops.convolution import Conv
 from ops.cross_entropy import Hinge, NegativeLogLikelihood, SoftmaxCrossEntropy
-from ops.cumulative import CumSum
+from ops.cumulative import CumProd, CumSum
 from ops.depth import DepthToSpace, SpaceToDepth
 from ops.dropout import Dropout
 from ops.einsum import Einsum
@@ -42,13 +44,14 @@ from ops.elementwise import (
 from ops.extremum import ReduceMax, ReduceMin
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU, FoldBatchNorm
 from ops.gru import GRU
-from ops.hard import Clip, HardSigmoid, HardSwish, ThresholdedReLU
+from ops.hard import Clip, HardSigmoid, HardSwish, Shrink, ThresholdedReLU
 from ops.indexing import Embedding, Gather, GatherElements, OneHot, ScatterElements
 from ops.joining import Concat, Split, Stack, Tile
 from ops.linear import Linear, MatMul
 from ops.local_response import LocalResponseNorm
 from ops.loss import Huber, KLDivergence, L1Loss, L2Penalty, MeanSquaredError
 from ops.lstm import LSTM
+from ops.modulo import Modulo
 from ops.normalization import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from ops.operator import Interval, Operator, Parameter, ShapeError, Spec, State
 from ops.pooling import AvgPool, GlobalAvgPool, GlobalLpPool, GlobalMaxPool, LpPool, MaxPool
@@ -60,6 +63,9 @@ from ops.resize import Resize
 from ops.shape import Expand, Flatten, Reshape, Squeeze, Transpose, Unsqueeze
 from ops.slicing import Pad, Slice
 from ops.softmax import LogSoftmax, Softmax
+from ops.special_values import IsInf, IsNaN
+from ops.triangle import Triangle
+from ops.trigonometry import Acos, Acosh, Asin, Asinh, Atan, Atanh, Cos, Cosh, Sin, Sinh, Tan
 from ops.unary import Abs, Ceil, Erf, Exp, Floor, Log, Neg, Reciprocal, Round, Sign, Sqrt
 
 __all__ = [
@@ -70,24 +76,40 @@ __all__ = [
     "LSTM",
     "SELU",
     "Abs",
+    "Acos",
+    "Acosh",
     "AdaptiveAvgPool",
     "AdaptiveMaxPool",
     "Add",
     "And",
     "ArgMax",
     "ArgMin",
+    "Asin",
+    "Asinh",
+    "Atan",
+    "Atanh",
     "AvgPool",
     "BatchNorm",
     "BatchNormInference",
     "BatchNormInferenceReLU",
     "BatchNormReLU",
     "BinaryCrossEntropy",
+    "BitCast",
+    "BitShift",
+    "BitwiseAnd",
+    "BitwiseNot",
+    "BitwiseOr",
+    "BitwiseXor",
+    "Cast",
     "Ceil",
     "Clip",
     "Concat",
     "Conv",
     "ConvReLU",
     "ConvTranspose",
+    "Cos",
+    "Cosh",
+    "CumProd",
     "CumSum",
     "DepthToSpace",
     "Divide",
@@ -116,6 +138,8 @@ __all__ = [
     "Identity",
     "InstanceNorm",
     "Interval",
+    "IsInf",
+    "IsNaN",
     "KLDivergence",
     "L1Loss",
     "L2Penalty",
@@ -135,6 +159,7 @@ __all__ = [
     "MeanSquaredError",
     "Minimum",
     "Mish",
+    "Modulo",
     "Multiply",
     "Neg",
     "NegativeLogLikelihood",
@@ -162,9 +187,12 @@ __all__ = [
     "ScaledDotProductAttention",
     "ScatterElements",
     "ShapeError",
+    "Shrink",
     "SiLU",
     "Sigmoid",
     "Sign",
+    "Sin",
+    "Sinh",
     "Slice",
     "Softmax",
     "SoftmaxCrossEntropy",
@@ -179,11 +207,13 @@ __all__ = [
     "State",
     "Subtract",
     "Sum",
+    "Tan",
     "Tanh",
     "ThresholdedReLU",
     "Tile",
     "TopK",
     "Transpose",
+    "Triangle",
     "Unsqueeze",
     "Where",
     "Xor",

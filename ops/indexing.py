@@ -24,6 +24,7 @@ from ops.fields import (
     freeze_counts,
     freeze_integers,
     freeze_numbers,
+    holds,
 )
 from ops.initializers import Initializer, Normal
 from ops.operator import (
@@ -350,7 +351,7 @@ class OneHot(Rearrangement):
             raise ValueError(f"OneHot: {error}") from None
         object.__setattr__(self, "dtype", spec.dtype)
         for value in (self.on_value, self.off_value):
-            if not spec.is_floating and not _holds(spec.dtype, value):
+            if not spec.is_floating and not holds(spec.dtype, value):
                 raise ValueError(f"OneHot: expected values of {spec.dtype}, received {value!r}")
 
     def infer(self, indices: Spec) -> Spec:
@@ -384,14 +385,6 @@ class _ZeroRow(Initializer):
         weight = Normal(1.0).sample(shape, dtype, rng)
         weight[self.row] = 0
         return weight
-
-
-def _holds(dtype: str, value: float) -> bool:
-    """Whether an integer or boolean dtype has this very value."""
-    try:
-        return value.is_integer() and np.dtype(dtype).type(int(value)) == value
-    except OverflowError:
-        return False
 
 
 def _expect_integers(indices: Spec) -> None:

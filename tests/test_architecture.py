@@ -26,25 +26,26 @@ FLOORS = (
     },
     # families that need no other
     {
-        "ops.activation", "ops.adaptive_pooling", "ops.attention", "ops.comparison",
-        "ops.convolution", "ops.cumulative", "ops.einsum", "ops.elementwise", "ops.gru",
-        "ops.hard", "ops.linear", "ops.local_response", "ops.loss", "ops.lstm",
-        "ops.normalization", "ops.pooling", "ops.ranking", "ops.rectifier", "ops.reduction",
-        "ops.resize", "ops.shape", "ops.softmax", "ops.unary",
+        "ops.activation", "ops.adaptive_pooling", "ops.attention", "ops.bitwise", "ops.cast",
+        "ops.comparison", "ops.convolution", "ops.cumulative", "ops.einsum", "ops.elementwise",
+        "ops.gru", "ops.hard", "ops.linear", "ops.local_response", "ops.loss", "ops.lstm",
+        "ops.modulo", "ops.normalization", "ops.pooling", "ops.ranking", "ops.rectifier",
+        "ops.reduction", "ops.resize", "ops.shape", "ops.softmax", "ops.special_values",
+        "ops.trigonometry", "ops.unary",
     },
     # families that build on another
     {
         "ops.batch_norm", "ops.binary_cross_entropy", "ops.conv_transpose", "ops.cross_entropy",
         "ops.depth", "ops.dropout", "ops.extremum", "ops.indexing", "ops.joining", "ops.product",
-        "ops.slicing",
+        "ops.slicing", "ops.triangle",
     },
     # chains of families
     {"ops.fused"},
     {"ops"},
     # rooms that know operators and arrays, and no graph
     {
-        "graphnet.backends", "graphnet.data", "graphnet.draw", "graphnet.memory",
-        "graphnet.optim", "graphnet.store", "graphnet.weights",
+        "graphnet.backends", "graphnet.data", "graphnet.draw", "graphnet.memory", "graphnet.optim",
+        "graphnet.store", "graphnet.weights",
     },
     {"graphnet.kernels"},
     {"graphnet.values"},

@@ -13,6 +13,7 @@ import numpy as np
 
 import ops
 from tests.oracles import as_tuple, expect_agreement
+from tests.oracles.onnx_elementwise import bit_shift, modulo, to_dtype, triangle
 from tests.oracles.onnx_node import integers, run, same, unless_empty, unless_scalar
 from tests.oracles.onnx_sequence import attention, gru, lstm
 from tests.oracles.onnx_windows import (
@@ -93,14 +94,12 @@ def top_k(operator, x):
     )
 
 
-def cumsum(operator, x):
-    return run(
-        "CumSum",
-        x,
-        np.int64(operator.axis),
-        exclusive=int(operator.exclusive),
-        reverse=int(operator.reverse),
-    )
+def cumulative(name):
+    def apply(operator, x):
+        flags = {"exclusive": int(operator.exclusive), "reverse": int(operator.reverse)}
+        return run(name, x, np.int64(operator.axis), **flags)
+
+    return apply
 
 
 def flatten(operator, x):
@@ -350,7 +349,7 @@ TABLE = {
     ops.ArgMax: extremum_index("ArgMax"),
     ops.ArgMin: extremum_index("ArgMin"),
     ops.TopK: top_k,
-    ops.CumSum: cumsum,
+    ops.CumSum: cumulative("CumSum"),
     # entries moved
     ops.Flatten: flatten,
     ops.Reshape: reshape,
@@ -399,4 +398,28 @@ TABLE = {
     # losses
     ops.SoftmaxCrossEntropy: unless_empty(softmax_cross_entropy),
     ops.NegativeLogLikelihood: unless_empty(likelihood),
+    ops.Acos: same("Acos"),
+    ops.Acosh: same("Acosh"),
+    ops.Asin: same("Asin"),
+    ops.Asinh: same("Asinh"),
+    ops.Atan: same("Atan"),
+    ops.Atanh: same("Atanh"),
+    ops.Cos: same("Cos"),
+    ops.Cosh: same("Cosh"),
+    ops.Sin: same("Sin"),
+    ops.Sinh: same("Sinh"),
+    ops.Tan: same("Tan"),
+    ops.IsNaN: same("IsNaN"),
+    ops.IsInf: same("IsInf", detect_positive="positive", detect_negative="negative"),
+    ops.BitwiseAnd: same("BitwiseAnd"),
+    ops.BitwiseOr: same("BitwiseOr"),
+    ops.BitwiseXor: same("BitwiseXor"),
+    ops.BitwiseNot: same("BitwiseNot"),
+    ops.BitShift: bit_shift,
+    ops.Cast: to_dtype("Cast"),
+    ops.BitCast: to_dtype("BitCast"),
+    ops.Shrink: same("Shrink", lambd="threshold", bias="bias"),
+    ops.Modulo: modulo,
+    ops.Triangle: triangle,
+    ops.CumProd: cumulative("CumProd"),
 }

@@ -8,6 +8,7 @@ import numpy as np
 
 import ops
 from tests.oracles import Lazy, as_tuple, expect_agreement
+from tests.oracles.torch_elementwise import bitwise_not, cumprod, infinite, modulo, shrink, triangle
 from tests.oracles.torch_sequence import attention, gru, lstm
 from tests.oracles.torch_shape import (
     cut,
@@ -254,6 +255,7 @@ def penalty(operator, loss, *weights):
 
 #: Of which operators PyTorch knows nothing, and why.
 LACKING = {
+    ops.BitShift: "shifts no unsigned integers but bytes",
     ops.Dropout: "draws its mask from a counter of its own, which no generator of torch shares",
 }
 
@@ -397,4 +399,27 @@ TABLE = {
     ),
     ops.KLDivergence: divergence,
     ops.L2Penalty: penalty,
+    ops.Acos: lambda _, x: x.acos(),
+    ops.Acosh: lambda _, x: x.acosh(),
+    ops.Asin: lambda _, x: x.asin(),
+    ops.Asinh: lambda _, x: x.asinh(),
+    ops.Atan: lambda _, x: x.atan(),
+    ops.Atanh: lambda _, x: x.atanh(),
+    ops.Cos: lambda _, x: x.cos(),
+    ops.Cosh: lambda _, x: x.cosh(),
+    ops.Sin: lambda _, x: x.sin(),
+    ops.Sinh: lambda _, x: x.sinh(),
+    ops.Tan: lambda _, x: x.tan(),
+    ops.IsNaN: lambda _, x: x.isnan(),
+    ops.IsInf: infinite,
+    ops.BitwiseAnd: lambda _, a, b: torch.bitwise_and(a, b),
+    ops.BitwiseOr: lambda _, a, b: torch.bitwise_or(a, b),
+    ops.BitwiseXor: lambda _, a, b: torch.bitwise_xor(a, b),
+    ops.BitwiseNot: bitwise_not,
+    ops.Cast: lambda operator, x: x.to(getattr(torch, operator.dtype)),
+    ops.BitCast: lambda operator, x: x.view(getattr(torch, operator.dtype)),
+    ops.Shrink: shrink,
+    ops.Modulo: modulo,
+    ops.Triangle: triangle,
+    ops.CumProd: cumprod,
 }

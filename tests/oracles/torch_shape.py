@@ -55,7 +55,7 @@ def pad(operator, x):
     if operator.mode == "constant":
         sides = [n for pair in reversed(operator.padding) for n in pair]
         return F.pad(x, sides, value=operator.value)
-    mode = {"reflect": "reflect", "edge": "replicate"}[operator.mode]
+    mode = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}[operator.mode]
     for axis, pair in enumerate(operator.padding):
         if any(pair):
             # torch pads the last axis of (N, C, L)

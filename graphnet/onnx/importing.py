@@ -1,0 +1,597 @@
+"""From an ONNX model to a graph: a partial evaluation.
+
+Nodes are read in order.  What is known already (initializers, constants, shapes, and all that is
+computed from them) is computed at once; the rest is declared as nodes of the graph.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+
+from graphnet.graph import Graph
+from graphnet.onnx.call import Call, Item, Items, dtype_name, elem_type
+from graphnet.onnx.errors import OnnxError, UndecidedError
+from graphnet.onnx.known import Known, Leaf, fold
+from graphnet.onnx.rules import READERS
+from graphnet.values import (
+    RESERVED,
+    Constant,
+    GraphError,
+    Input,
+    Parameter,
+    State,
+    Value,
+    declare,
+    reach,
+)
+from ops.initializers import Initializer
+from ops.operator import Operator
+
+__all__ = ["Importer", "Scope", "Stored", "Trainable"]
+
+#: Which initializers become parameters that optimizers change.
+Trainable = bool | Collection[str] | Callable[[str], bool] | None
+
+#: How deep functions may call functions and graphs hold graphs.
+DEPTH = 64
+
+#: How many nodes a model may become, loops and functions unrolled.
+NODES = 500_000
+
+#: Floats for which there are no kernels; they can be read as float32.
+NARROW = ("float16", "bfloat16")
+
+
+@dataclass(frozen=True, eq=False)
+class Stored(Initializer):
+    """The first value of a parameter that a file holds."""
+
+    array: np.ndarray
+
+    def sample(self, shape: tuple[int, ...], dtype: str, rng: np.random.Generator) -> np.ndarray:
+        return self.array.astype(dtype)
+
+
+@dataclass
+class Scope:
+    """The names that nodes of one graph or function body see, and what they stand for."""
+
+    items: dict[str, Item]
+    opsets: Mapping[str, int]
+    outer: Scope | None = None
+    attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict)
+    depth: int = 0
+
+    def find(self, name: str) -> Item:
+        """What a name stands for; an empty one stands for nothing."""
+        if not name:
+            return None
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.items:
+                return scope.items[name]
+            scope = scope.outer
+        raise OnnxError(f"value {name!r} is read, but neither an input nor computed before")
+
+
+class Importer:
+    """Reads one model; see :func:`graphnet.onnx.load` for the arguments.
+
+    Args:
+        model: checked before.
+        source: how errors call the model.
+        shapes: the sizes of inputs, where they replace those of the model.
+        constants: arrays that stand in for inputs.
+        trainable: which initializers optimizers may change; as the file says when None.
+        dtype: what takes the place of narrow floating dtypes.
+    """
+
+    def __init__(
+        self,
+        model: ModelProto,
+        source: str,
+        *,
+        shapes: Mapping[str, Iterable[int | str]] | None = None,
+        constants: Mapping[str, np.ndarray] | None = None,
+        trainable: Trainable = None,
+        dtype: str | None = None,
+    ) -> None:
+        self.model = model
+        self.source = source
+        self._shapes = dict(shapes or {})
+        self._constants = dict(constants or {})
+        self._trainable = trainable
+        self._dtype = dtype
+        self._functions = {(f.domain, f.name, _overload(f)): f for f in model.functions}
+        self._names: set[str] = set()
+        self._leaves: dict[str, Parameter | State] = {}
+        self._values: dict[int, tuple[Known, Value]] = {}
+        self._where = source
+        self._count = 0
+        self._uses = Counter(
+            name
+            for graph in _graphs(model.graph)
+            for name in (
+                *(name for node in graph.node for name in node.input),
+                *(output.name for output in graph.output),
+            )
+        )
+
+    # the whole model
+
+    def outputs(self) -> dict[str, Item]:
+        """What becomes of the outputs of the model, by their names.
+
+        Raises:
+            OnnxError: the model cannot be read; the message says where.
+        """
+        opsets = _opsets(self.model.opset_import)
+        _expect_known_operators(self.model, self._functions, opsets)
+        graph = self.model.graph
+        scope = Scope({}, opsets)
+        stored = {tensor.name for tensor in graph.initializer}
+        inputs = [value for value in graph.input if value.name not in stored]
+        for name in (*self._shapes, *self._constants):
+            if name not in {value.name for value in inputs}:
+                raise OnnxError(
+                    f"{self.source}: no input is called {name!r}; "
+                    f"expected {[value.name for value in inputs]}"
+                )
+        self._names.update(value.name for value in inputs)
+        self._names.update(stored)
+        for value in inputs:
+            scope.items[value.name] = self._input(value)
+        found = self._run_graph(graph, scope)
+        return dict(zip((value.name for value in graph.output), found, strict=True))
+
+    def graph(self) -> Graph:
+        """The graph of the model.
+
+        Raises:
+            OnnxError: the model cannot be read; the message says where.
+        """
+        outputs = {}
+        for name, item in self.outputs().items():
+            if not isinstance(item, Value | Known):
+                raise OnnxError(f"{self.source}: output {name!r} is no tensor")
+            outputs[name] = self.value(item)
+        try:
+            return Graph(**outputs)
+        except GraphError as error:
+            raise OnnxError(f"{self.source}: {error}") from None
+
+    def _input(self, value: onnx.ValueInfoProto) -> Item:
+        kind = value.type.WhichOneof("value")
+        if value.name in self._constants:
+            constant = self._constants[value.name]
+            return constant if isinstance(constant, list) else Known(self.narrowed(constant))
+        if kind != "tensor_type":
+            raise OnnxError(f"{self.source}: input {value.name!r} is no tensor but {kind}")
+        tensor = value.type.tensor_type
+        dtype = self.computed(dtype_name(tensor.elem_type))
+        if value.name in self._shapes:
+            shape: list[int | str] = list(self._shapes[value.name])
+        elif not tensor.HasField("shape"):
+            raise OnnxError(
+                f"{self.source}: the shape of input {value.name!r} is not known: give it, "
+                f"shapes={{{value.name!r}: (...)}}"
+            )
+        else:
+            shape = self._declared(value.name, tensor.shape)
+        name = value.name
+        while name in RESERVED:
+            name += "_"
+        try:
+            return Input(name, shape, dtype)
+        except (TypeError, ValueError) as error:
+            raise OnnxError(f"{self.source}: {error}") from None
+
+    def _declared(self, name: str, shape: onnx.TensorShapeProto) -> list[int | str]:
+        """The sizes that the model gives an input; a free first one is the batch."""
+        sizes: list[int | str] = [
+            dim.dim_value if dim.HasField("dim_value") else "N" for dim in shape.dim
+        ]
+        free = {
+            dim.dim_param or str(axis)
+            for axis, dim in enumerate(shape.dim)
+            if axis and not dim.HasField("dim_value")
+        }
+        first = shape.dim[0].dim_param if sizes and sizes[0] == "N" else None
+        if free - {first}:
+            shown = [
+                dim.dim_param or "?" if s == "N" else s
+                for dim, s in zip(shape.dim, sizes, strict=True)
+            ]
+            raise OnnxError(
+                f"{self.source}: input {name!r} has free sizes beside the batch, "
+                f"({', '.join(map(str, shown))}): bind them, such as "
+                f"shapes={{{name!r}: ({', '.join(['N', *['...'] * (len(sizes) - 1)])})}}"
+            )
+        return sizes
+
+    # graphs, functions and nodes
+
+    def _run_graph(self, graph: GraphProto, scope: Scope) -> tuple[Item, ...]:
+        self._store(graph, scope)
+        self._run_nodes(graph.node, [value.name for value in graph.output], scope)
+        return tuple(scope.find(value.name) for value in graph.output)
+
+    def run_subgraph(self, graph: GraphProto, inputs: list[Item], outer: Scope) -> tuple[Item, ...]:
+        """The outputs of a graph inside a node."""
+        items = dict(zip((value.name for value in graph.input), inputs, strict=True))
+        scope = Scope(items, outer.opsets, outer, outer.attributes, outer.depth + 1)
+        self._expect_depth(scope)
+        return self._run_graph(graph, scope)
+
+    def run_function(
+        self,
+        body: FunctionProto,
+        inputs: list[Item],
+        attributes: Mapping[str, onnx.AttributeProto],
+        outer: Scope,
+    ) -> tuple[Item, ...]:
+        """The outputs of a function for some inputs; those left out are nothing."""
+        names = list(body.input)
+        if len(inputs) > len(names):
+            raise OnnxError(f"expected at most {len(names)} inputs, received {len(inputs)}")
+        items = dict.fromkeys(names, None) | dict(zip(names, inputs, strict=False))
+        given = {attribute.name: attribute for attribute in body.attribute_proto} | {
+            name: attribute
+            for name, attribute in attributes.items()
+            if name in set(body.attribute) | {a.name for a in body.attribute_proto}
+        }
+        opsets = {**outer.opsets, **_opsets(body.opset_import)}
+        scope = Scope(items, opsets, None, given, outer.depth + 1)
+        self._expect_depth(scope)
+        self._run_nodes(body.node, list(body.output), scope)
+        return tuple(scope.find(name) for name in body.output)
+
+    def _expect_depth(self, scope: Scope) -> None:
+        if scope.depth > DEPTH:
+            raise OnnxError(f"expected functions and graphs at most {DEPTH} deep in each other")
+
+    def _store(self, graph: GraphProto, scope: Scope) -> None:
+        if graph.sparse_initializer:
+            raise OnnxError(f"{self.source}: sparse initializers are not supported")
+        for tensor in graph.initializer:
+            if tensor.name in scope.items:
+                raise OnnxError(f"{self.source}: {tensor.name!r} is stored twice")
+            leaf = Leaf(tensor.name, self._may_train(tensor), self._uses[tensor.name] == 1)
+            array = self.narrowed(numpy_helper.to_array(tensor))
+            kept = scope.outer is None and array.dtype.kind in "biuf"
+            scope.items[tensor.name] = Known(array, None, leaf if kept else None, tensor.name)
+
+    def _may_train(self, tensor: TensorProto) -> bool:
+        chosen = self._trainable
+        if chosen is None:
+            chosen = _properties(tensor).get("graphnet.trainable") != "false"
+        elif callable(chosen):
+            chosen = bool(chosen(tensor.name))
+        elif not isinstance(chosen, bool):
+            chosen = tensor.name in chosen
+        dtype = dtype_name(tensor.data_type)
+        return chosen and (np.dtype(dtype).kind == "f" or dtype in NARROW)
+
+    def _run_nodes(self, nodes: Iterable[NodeProto], outputs: list[str], scope: Scope) -> None:
+        for node in _needed(nodes, outputs):
+            self._run_node(node, scope)
+
+    def _run_node(self, node: NodeProto, scope: Scope) -> None:
+        self._count += 1
+        if self._count > NODES:
+            raise OnnxError(f"{self.source}: expected at most {NODES} nodes, loops unrolled")
+        outer = self._where
+        label = node.name or next(filter(None, node.output), "")
+        self._where = f"{self.source}, node {label!r}"
+        try:
+            inputs = [scope.find(name) for name in node.input]
+            opset = scope.opsets.get(_domain(node.domain), 0)
+            call = Call(self, scope, node, inputs, opset)
+            found = self._read(call)
+        except UndecidedError:
+            raise
+        except OnnxError as error:
+            if str(error).startswith(self.source):
+                raise
+            raise OnnxError(f"{self._where} ({node.op_type}): {error}") from None
+        except (ValueError, TypeError) as error:
+            raise OnnxError(f"{self._where} ({node.op_type}): {error}") from None
+        finally:
+            self._where = outer
+        items = found if isinstance(found, tuple) else (found,)
+        for name, item in zip(node.output, items, strict=False):
+            if name:
+                scope.items[name] = item
+        for name in node.output[len(items) :]:
+            if name:
+                raise OnnxError(
+                    f"{self.source}, node {label!r} ({node.op_type}): "
+                    f"output {name!r} is not supported"
+                )
+
+    def _read(self, call: Call) -> Items:
+        node, scope = call.proto, call.scope
+        domain = _domain(node.domain)
+        function = self._functions.get((node.domain, node.op_type, _overload(node)))
+        if function is not None:
+            attributes = self._given(call)
+            return self.run_function(function, call.inputs, attributes, scope)
+        rule = READERS.get((domain, node.op_type))
+        if rule is not None:
+            assert rule.read is not None
+            found = rule.read(call)
+            if found is not NotImplemented:
+                call.finish()
+                return found
+        body = _standard_body(call)
+        if body is None:
+            raise OnnxError(f"{node.op_type}-{call.opset} with these inputs is not supported")
+        return self.run_function(body, call.inputs, self._given(call), scope)
+
+    def _given(self, call: Call) -> dict[str, onnx.AttributeProto]:
+        """The attributes of a node, those that refer to its function's resolved."""
+        given = {}
+        for attribute in call.proto.attribute:
+            if not attribute.ref_attr_name:
+                given[attribute.name] = attribute
+            elif attribute.ref_attr_name in call.scope.attributes:
+                given[attribute.name] = call.scope.attributes[attribute.ref_attr_name]
+        try:
+            schema = onnx.defs.get_schema(call.kind, call.opset, call.proto.domain)
+        except onnx.defs.SchemaError:
+            return given
+        for name, declared in schema.attributes.items():
+            if name not in given and declared.default_value.name:
+                given[name] = declared.default_value
+        return given
+
+    # items and values
+
+    def apply(self, operator: Operator, inputs: tuple[Item, ...], name: str) -> tuple[Item, ...]:
+        """Apply an operator: at once if all inputs are known, else by declaring a node."""
+        for item in inputs:
+            if isinstance(item, list):
+                raise OnnxError("expected a tensor, received a sequence")
+        known = tuple(item for item in inputs if not isinstance(item, Value))
+        if len(known) == len(inputs) and (len(known) == 1 or not any(map(_is_trained, known))):
+            found = fold(operator, known)  # type: ignore[arg-type]
+            if not any(map(_is_trained, known)) or found[0].leaf:
+                return found
+        values = tuple(None if item is None else self.value(item) for item in inputs)
+        while values and values[-1] is None:
+            values = values[:-1]
+        variadic = type(operator).signature().variadic
+        names = type(operator).signature().names
+        given = {} if variadic else dict(zip(names, values, strict=False))
+        try:
+            node = declare(
+                operator, values if variadic else (), given, self.fresh(name), self._where
+            )
+        except ValueError:
+            # what has no gradient may still be computed now
+            whole = [v for v in values if isinstance(v, Value) and not v.spec.is_floating]
+            depends = {name for value in whole for name in self._inputs_of(value)}
+            if whole and depends and all(map(self._is_feedable, whole)):
+                raise self.undecided(whole[0], f"integers for {type(operator).__name__}") from None
+            raise
+        return node.visible_outputs
+
+    def _is_feedable(self, value: Value) -> bool:
+        return bool(self._inputs_of(value))
+
+    def value(self, item: Item) -> Value:
+        """An item as a value of the graph: a parameter for an initializer, else a constant.
+
+        Raises:
+            OnnxError: it depends on the batch, or has a dtype that no kernel computes.
+        """
+        if isinstance(item, Value):
+            return item
+        if not isinstance(item, Known):
+            raise OnnxError(f"expected a tensor, received {type(item).__name__}")
+        if item.slope is not None:
+            raise OnnxError(
+                "a shape that holds the batch is used as data: bind it with shapes={input: sizes}"
+            )
+        if item.array.dtype.kind not in "biuf":
+            raise OnnxError(f"{item.dtype} arrays are not supported as data of a graph")
+        if item.leaf is not None:
+            return self._parameter(item, item.leaf)
+        if id(item) not in self._values:
+            name = self.fresh(item.name) if item.name else None
+            self._values[id(item)] = item, Constant(item.array, name)
+        return self._values[id(item)][1]
+
+    def _parameter(self, item: Known, leaf: Leaf) -> Value:
+        found = self._leaves.get(leaf.name)
+        if found is None:
+            decay = item.array.ndim > 1
+            found = self._leaves[leaf.name] = Parameter(
+                leaf.name,
+                item.shape,
+                Stored(item.array),
+                item.dtype,
+                decay=decay,
+                trainable=leaf.trainable,
+            )
+        return found
+
+    def state(self, item: Item) -> Value | None:
+        """An initializer that one node alone reads as a state that it renews; None for others."""
+        if not isinstance(item, Known) or item.leaf is None or not item.leaf.alone:
+            return None
+        name = item.leaf.name
+        if name in self._leaves:  # the body of a loop comes more than once
+            return None
+        self._leaves[name] = State(name, item.shape, Stored(item.array), item.dtype)
+        return self._leaves[name]
+
+    def fresh(self, name: str) -> str:
+        """The name, or the name with a number where it is taken."""
+        found, number = name, 2
+        while found in self._names:
+            found, number = f"{name}_{number}", number + 1
+        self._names.add(found)
+        return found
+
+    def undecided(self, item: Item, what: str) -> OnnxError:
+        """The error for an item that had to be known."""
+        if not isinstance(item, Value):
+            return OnnxError(f"expected a tensor for {what}, received {type(item).__name__}")
+        inputs = self._inputs_of(item)
+        how = " or ".join(f"constants={{{name!r}: array}}" for name in inputs)
+        return UndecidedError(
+            f"{self._where}: {what} must be known while the model is read, but depends on "
+            f"{list(inputs)}: bind it with {how}",
+            inputs,
+        )
+
+    def _inputs_of(self, value: Value) -> tuple[str, ...]:
+        parts = reach([value])
+        return tuple(part.name or "" for part in parts if isinstance(part, Input))
+
+    # dtypes
+
+    def computed(self, dtype: str) -> str:
+        """The dtype that takes the place of one."""
+        return self._dtype if self._dtype and dtype in NARROW else dtype
+
+    def narrowed(self, array: np.ndarray) -> np.ndarray:
+        """An array in the dtype that takes the place of its own."""
+        dtype = self.computed(array.dtype.name)
+        return array if dtype == array.dtype.name else array.astype(dtype)
+
+
+def _is_trained(item: Item) -> bool:
+    return isinstance(item, Known) and item.leaf is not None and item.leaf.trainable
+
+
+def _domain(domain: str) -> str:
+    return "" if domain == "ai.onnx" else domain
+
+
+def _opsets(imports: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
+    return {_domain(entry.domain): entry.version for entry in imports}
+
+
+def _overload(proto: NodeProto | FunctionProto) -> str:
+    return getattr(proto, "overload", "")
+
+
+def _properties(tensor: TensorProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in tensor.metadata_props}
+
+
+def _graphs(graph: GraphProto) -> Iterable[GraphProto]:
+    """A graph and all graphs inside its nodes."""
+    waiting = [graph]
+    while waiting:
+        found = waiting.pop()
+        yield found
+        waiting.extend(_inner(found.node))
+
+
+def _inner(nodes: Iterable[NodeProto]) -> Iterable[GraphProto]:
+    for node in nodes:
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield attribute.g
+            yield from attribute.graphs
+
+
+def _needed(nodes: Iterable[NodeProto], outputs: list[str]) -> list[NodeProto]:
+    """The nodes that the outputs depend on, in their order."""
+    wanted = set(outputs)
+    kept = []
+    for node in reversed(list(nodes)):
+        if wanted.isdisjoint(node.output):
+            continue
+        kept.append(node)
+        wanted.update(node.input)
+        for inner in _inner([node]):
+            for graph in _graphs(inner):
+                wanted.update(name for part in graph.node for name in part.input)
+                wanted.update(output.name for output in graph.output)
+    return kept[::-1]
+
+
+def _expect_known_operators(
+    model: ModelProto, functions: Mapping[Any, FunctionProto], opsets: Mapping[str, int]
+) -> None:
+    """Refuse a model with operators that nobody knows, all of them in one message."""
+    bodies = [
+        (function.node, {**opsets, **_opsets(function.opset_import)})
+        for function in model.functions
+    ]
+    nodes = [(model.graph.node, dict(opsets)), *bodies]
+    unknown: Counter[str] = Counter()
+    newest = onnx.defs.onnx_opset_version()
+    for some, versions in nodes:
+        if versions.get("", 0) > newest:
+            raise OnnxError(
+                f"expected opset {newest} or older, the newest that the installed onnx knows, "
+                f"received {versions['']}"
+            )
+        for graph in (None, *(g for inner in _inner(some) for g in _graphs(inner))):
+            for node in some if graph is None else graph.node:
+                domain = _domain(node.domain)
+                if (node.domain, node.op_type, _overload(node)) in functions:
+                    continue
+                if (domain, node.op_type) in READERS or _has_body(node, versions.get(domain, 0)):
+                    continue
+                unknown[f"{domain or 'ai.onnx'}.{node.op_type}"] += 1
+    if unknown:
+        listed = ", ".join(f"{name} ({count})" for name, count in sorted(unknown.items()))
+        raise OnnxError(f"operators that are not supported: {listed}")
+
+
+def _has_body(node: NodeProto, opset: int) -> bool:
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
+    except onnx.defs.SchemaError:
+        return False
+    return bool(schema.has_function or schema.has_context_dependent_function)
+
+
+def _standard_body(call: Call) -> FunctionProto | None:
+    """The function by which the standard defines an operator; None where it has none."""
+    try:
+        schema = onnx.defs.get_schema(call.kind, call.opset, call.proto.domain)
+    except onnx.defs.SchemaError:
+        return None
+    body = FunctionProto()
+    if schema.has_function:
+        versions = [v for v in schema.function_opset_versions if v <= call.opset]
+        if versions:
+            body.ParseFromString(schema.get_function_with_opset_version(max(versions)))
+            return body
+    if schema.has_context_dependent_function:
+        versions = [v for v in schema.context_dependent_function_opset_versions if v <= call.opset]
+        if versions:
+            types = [_type(item).SerializeToString() for item in call.inputs]
+            node = onnx.NodeProto()
+            node.CopyFrom(call.proto)
+            content = schema.get_context_dependent_function_with_opset_version(
+                max(versions), node.SerializeToString(), types
+            )
+            body.ParseFromString(content)
+            return body
+    return None
+
+
+def _type(item: Item) -> onnx.TypeProto:
+    """The type of an item, as ONNX writes it."""
+    if item is None:
+        return onnx.TypeProto()
+    if isinstance(item, list):
+        element = _type(item[0]) if item else onnx.TypeProto()
+        return onnx.helper.make_sequence_type_proto(element)
+    sizes = [size if isinstance(size, int) else str(size) for size in item.shape]
+    return onnx.helper.make_tensor_type_proto(elem_type(item.dtype), sizes)

@@ -1,0 +1,28 @@
+"""Functions of single entries, of bits and of dtypes, as the ONNX standard has them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.oracles.onnx_node import helper, run
+
+
+def bit_shift(operator, a, b):
+    return run("BitShift", a, b, direction=operator.direction.upper())
+
+
+def modulo(operator, a, b):
+    if not operator.truncated and a.dtype.kind == "f":
+        return None  # of floating numbers the standard has the truncated one alone
+    return run("Mod", a, b, fmod=int(operator.truncated))
+
+
+def to_dtype(name):
+    def apply(operator, x):
+        return run(name, x, to=helper.np_dtype_to_tensor_dtype(np.dtype(operator.dtype)))
+
+    return apply
+
+
+def triangle(operator, x):
+    return run("Trilu", x, np.int64(operator.diagonal), upper=int(operator.upper))
