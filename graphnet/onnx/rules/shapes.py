@@ -319,8 +319,7 @@ def _slice(call: Call) -> Any:
     if not axes:
         return x
     ends = [
-        _END if isinstance(end, Dim) and end == sizes[axis] else end
-        for axis, end in zip(axes, ends, strict=True)
+        _END if _is_the_end(end, sizes[axis]) else end for axis, end in zip(axes, ends, strict=True)
     ]
     if any(isinstance(size, Dim) for size in (*starts, *ends)):
         raise OnnxError(f"a slice from {starts} to {ends} depends on the batch: bind it, shapes=")
@@ -329,6 +328,14 @@ def _slice(call: Call) -> Any:
     starts = tuple(min(max(start, -limit), limit) for start in starts)
     ends = tuple(min(max(end, -limit - 1), limit) for end in ends)
     return call.apply(ops.Slice(starts, ends, axes, steps), x)
+
+
+def _is_the_end(end: Size, size: Size) -> bool:
+    """Whether a slice goes on to the end of an axis of symbolic size."""
+    if isinstance(end, Dim):
+        return end == size
+    # what TensorFlow writes for no end is 10**9, and no batch has as many examples
+    return isinstance(size, Dim) and end >= 10**9
 
 
 def _write_slice(draft: Draft, operator: ops.Slice) -> None:
