@@ -8,6 +8,6 @@
 
 from graphnet.training.history import EpochRecord, History, Metrics
 from graphnet.training.trainer import Trainer
-from graphnet.training.transfer import replace_head
+from graphnet.training.transfer import image_shape, replace_head
 
-__all__ = ["EpochRecord", "History", "Metrics", "Trainer", "replace_head"]
+__all__ = ["EpochRecord", "History", "Metrics", "Trainer", "image_shape", "replace_head"]

@@ -12,7 +12,7 @@ from ops.operator import known
 from ops.resize import Resize
 from ops.shape import Expand, Transpose
 
-__all__ = ["replace_head"]
+__all__ = ["image_shape", "replace_head"]
 
 
 def replace_head(
@@ -63,6 +63,18 @@ def replace_head(
     label = Input("label", ("N",), "int64")
     logits = Linear(classes)(body.outputs["features"], name="head")
     return Graph(logits=logits, loss=SoftmaxCrossEntropy()(logits, label, name="loss"))
+
+
+def image_shape(graph: Graph) -> tuple[int, ...]:
+    """``(C, H, W)`` of the images that :func:`replace_head` would give to a network.
+
+    Raises:
+        GraphError: as there.
+    """
+    features = _last_linear(graph).inputs[0]
+    assert features is not None
+    given = _image_input(Graph(features=features))
+    return _picture_shape(given, not _takes_channels_first(given))
 
 
 def _last_linear(graph: Graph) -> Node:
