@@ -7,7 +7,7 @@ the rest, and most programs need none of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from graphnet.values import (
@@ -142,15 +142,18 @@ class Graph:
         return self._derive({name: self.outputs[name] for name in names}, self._names)
 
     def rewrite(
-        self, replace: Callable[[Node, tuple[Value | None, ...]], tuple[Value, ...] | None]
+        self,
+        replace: Callable[[Node, tuple[Value | None, ...]], tuple[Value, ...] | None],
+        leaves: Mapping[Value, Value] | None = None,
     ) -> Graph:
         """A new graph in which ``replace`` decides what becomes of each node.
 
         ``replace(node, inputs)`` gets the node and its inputs in the new graph, in topological
         order.  It returns the values that stand in for the node's outputs, or None to keep the
-        operator.  Names stay, and the shapes of what changes are inferred anew.
+        operator.  Names stay, and the shapes of what changes are inferred anew.  ``leaves`` says
+        which values stand in for inputs, parameters, states and constants.
         """
-        moved: dict[Value, Value] = {}
+        moved: dict[Value, Value] = dict(leaves or {})
         names: dict[Part, str] = dict(self._names)
         for name, node in self.nodes.items():
             inputs = tuple(None if v is None else moved.get(v, v) for v in node.inputs)

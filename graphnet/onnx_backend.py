@@ -119,8 +119,8 @@ class _Form:
         results: Mapping[str, Any] = {}
         if self._net is not None:
             wanted = self._net.graph.inputs
-            arrays = {
-                value.name: np.asarray(feeds[name])
+            arrays: dict[str, Any] = {
+                str(value.name): np.asarray(feeds[name])
                 for name, value in self._names.items()
                 if value.name in wanted
             }

@@ -272,11 +272,12 @@ class Call:
 def converted(array: np.ndarray, dtype: str, saturate: bool = True) -> np.ndarray:
     """An array of another dtype, by the standard's rules for narrow floats and text."""
     if dtype == "object":
-        return np.vectorize(str, otypes=[object])(array)
+        texts = [str(entry) for entry in array.reshape(-1)]
+        return np.array(texts, dtype=object).reshape(array.shape)
     if array.dtype.kind in "OUS":
         array = np.array([float(text) for text in array.reshape(-1)]).reshape(array.shape)
     if dtype.startswith("float8") and saturate and array.dtype.kind in "fV":
-        limits = ml_dtypes.finfo(dtype)
+        limits: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
         wide = array if is_computed(array.dtype) else array.astype("float32")
         array = np.clip(wide, float(limits.min), float(limits.max))
     with np.errstate(all="ignore"):

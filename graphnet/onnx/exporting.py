@@ -19,7 +19,7 @@ from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.rules import WRITERS
 from graphnet.onnx.rules.base import Rule
 from graphnet.values import Node, Parameter, Value
-from ops.operator import Operator, Spec
+from ops.operator import Operator, Spec, known
 
 __all__ = ["OLDEST", "Exporter", "expect_opset"]
 
@@ -160,7 +160,7 @@ class Exporter:
                 for role, *pair in zip(node.input_names, inputs, specs, strict=True)
                 if role in kept
             ]
-            inputs, specs = [list(column) for column in zip(*pairs, strict=True)]  # type: ignore[assignment]
+            inputs, specs = [list(column) for column in zip(*pairs, strict=True)]
         draft = Draft(name, self._opset, inputs, outputs, specs, results, self._names)
         try:
             if self._opset < rule.since and rule.read is not None and not rule.older:
@@ -217,7 +217,9 @@ class Exporter:
 
     def _tensor(self, name: str, leaf: Value) -> TensorProto:
         array = np.asarray(self._arrays[name], dtype=leaf.dtype)
-        tensor = numpy_helper.from_array(np.ascontiguousarray(array).reshape(leaf.shape), name)
+        tensor = numpy_helper.from_array(
+            np.ascontiguousarray(array).reshape(known(*leaf.shape)), name
+        )
         tensor.doc_string = self._graph.metadata.get(f"onnx.value.{name}.doc_string", "")
         if isinstance(leaf, Parameter):
             notes = {

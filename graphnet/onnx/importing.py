@@ -60,6 +60,7 @@ class Stored(Initializer):
     array: np.ndarray
 
     def sample(self, shape: tuple[int, ...], dtype: str, rng: np.random.Generator) -> np.ndarray:
+        """The stored array, whatever ``rng``."""
         return self.array.astype(dtype)
 
 
@@ -629,7 +630,7 @@ def _expect_known_operators(
 
 def _has_body(node: NodeProto, opset: int) -> bool:
     try:
-        schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
+        schema: Any = onnx.defs.get_schema(node.op_type, opset, node.domain)
     except onnx.defs.SchemaError:
         return False
     return bool(schema.has_function or schema.has_context_dependent_function)
@@ -638,7 +639,7 @@ def _has_body(node: NodeProto, opset: int) -> bool:
 def _standard_body(call: Call) -> FunctionProto | None:
     """The function by which the standard defines an operator; None where it has none."""
     try:
-        schema = onnx.defs.get_schema(call.kind, call.opset, call.proto.domain)
+        schema: Any = onnx.defs.get_schema(call.kind, call.opset, call.proto.domain)
     except onnx.defs.SchemaError:
         return None
     body = FunctionProto()

@@ -1,8 +1,8 @@
 """What is known while a model is read: arrays, and integers that are linear in the batch.
 
 ``Shape`` of an input ``(N, 3, 32, 32)`` gives ``[N, 3, 32, 32]``.  Such an array is
-``array + slope * N``; moving its entries about, sums and exact quotients keep it so, and that is all
-that shape arithmetic needs.
+``array + slope * N``; moving its entries about, sums and exact quotients keep it so, and that is
+all that shape arithmetic needs.
 """
 
 from __future__ import annotations
@@ -112,9 +112,8 @@ def fold(operator: Operator, inputs: tuple[Known | None, ...]) -> tuple[Known, .
         return _fold_linear(operator, given)
     arrays = tuple(None if known is None else known.array for known in inputs)
     results = tuple(map(Known, compute(operator, arrays)))
-    (first, *others) = given or [None]
-    if first is not None and first.leaf and not others and isinstance(operator, _BIJECTIVE):
-        return tuple(replace(result, leaf=first.leaf) for result in results)
+    if len(given) == 1 and given[0].leaf and isinstance(operator, _BIJECTIVE):
+        return tuple(replace(result, leaf=given[0].leaf) for result in results)
     return results
 
 
@@ -126,8 +125,8 @@ def compute(operator: Operator, arrays: tuple[np.ndarray | None, ...]) -> tuple[
             a if a is None or is_computed(a.dtype) else a.astype("float32") for a in arrays
         )
         (dtype, *_) = narrow
-        outputs = compute(operator, wide)
-        return tuple(y.astype(dtype) if y.dtype == np.float32 else y for y in outputs)
+        found = compute(operator, wide)
+        return tuple(y.astype(dtype) if y.dtype == np.float32 else y for y in found)
     refusal = None
     specs = [None if a is None else Spec(a.shape, a.dtype.name) for a in arrays]
     try:
@@ -141,10 +140,10 @@ def compute(operator: Operator, arrays: tuple[np.ndarray | None, ...]) -> tuple[
         expect_affordable(outputs, arrays)
     try:
         with np.errstate(all="ignore"):
-            found, _ = operator.forward(*arrays)
+            result, _ = operator.forward(*arrays)
     except (ValueError, TypeError, IndexError) as error:
         raise ShapeError(str(refusal or error)) from error
-    results = found if isinstance(found, tuple) else (found,)
+    results = result if isinstance(result, tuple) else (result,)
     if refusal is None:
         pairs = zip(results, outputs, strict=True)
         return tuple(np.asarray(y).astype(spec.dtype, copy=False) for y, spec in pairs)
@@ -167,7 +166,7 @@ def expect_affordable(
     """
     read = sum(array.nbytes for array in inputs if array is not None)
     for spec in outputs:
-        if int(spec.nbytes) > max(limit, 8 * read):  # type: ignore[call-overload]
+        if np.dtype(spec.dtype).itemsize * spec.elements > max(limit, 8 * read):
             raise OnnxError(
                 f"expected constants of at most {limit >> 20} MiB, received {show(spec)}"
             )

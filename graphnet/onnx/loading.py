@@ -11,6 +11,7 @@ import numpy as np
 from graphnet.graph import Graph
 from graphnet.onnx.importing import Importer, Trainable
 from graphnet.onnx.reading import read_model
+from graphnet.onnx.stored import store_constants
 
 __all__ = ["load"]
 
@@ -45,6 +46,7 @@ def load(
         OSError: the file cannot be read.
     """
     model = read_model(source)
+    store_constants(model)
     name = "the model" if isinstance(source, bytes) else Path(source).name
     importer = Importer(
         model, name, shapes=shapes, constants=constants, trainable=trainable, dtype=dtype

@@ -198,7 +198,7 @@ def _write_not_equal(draft: Draft, _: ops.NotEqual) -> None:
     draft.node("Not", [draft.node("Equal", draft.inputs)], draft.outputs)
 
 
-def _softmax(operator: type[Operator]) -> Any:
+def _softmax(operator: Any) -> Any:
     def read(call: Call) -> Any:
         x = call.input(0)
         axis = call.attribute("axis")

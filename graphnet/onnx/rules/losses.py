@@ -47,7 +47,10 @@ def _cross_entropy(call: Call) -> Any:
 
 def _write_cross_entropy(draft: Draft, operator: ops.SoftmaxCrossEntropy) -> None:
     x, labels = draft.inputs
-    fields = {"reduction": operator.reduction, "ignore_index": operator.ignore_index}
+    fields: dict[str, Any] = {
+        "reduction": operator.reduction,
+        "ignore_index": operator.ignore_index,
+    }
     s = operator.label_smoothing
     if not s:
         draft.node("SoftmaxCrossEntropyLoss", [x, labels], draft.outputs, **fields)
@@ -56,8 +59,7 @@ def _write_cross_entropy(draft: Draft, operator: ops.SoftmaxCrossEntropy) -> Non
     # (1 - s) of the loss of the label and s of the mean of all, where the label counts
     scores = draft.node("LogSoftmax", [x], axis=1)
     hard = draft.node("NegativeLogLikelihoodLoss", [scores, labels], **fields)
-    fields["reduction"] = operator.reduction
-    classes = int(draft.specs[0].shape[1])  # type: ignore[call-overload]
+    classes = int(draft.specs[0].shape[1])
     # the mean of all classes as the score of each: the same labels count
     mean = draft.mean(scores, np.array([1]))
     size = draft.constant(np.array([1, classes, *[1] * (draft.specs[0].rank - 2)]), "classes")
@@ -120,7 +122,7 @@ def _write_binary(draft: Draft, operator: ops.BinaryCrossEntropy) -> None:
 
 def _write_hinge(draft: Draft, operator: ops.Hinge) -> None:
     x, labels = draft.inputs
-    classes = int(draft.specs[0].shape[1])  # type: ignore[call-overload]
+    classes = int(draft.specs[0].shape[1])
     dtype = draft.specs[0].dtype
     depth = draft.constant(np.array(classes), "classes")
     values = draft.constant(np.array([0, 1], dtype), "values")

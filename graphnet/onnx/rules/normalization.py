@@ -12,6 +12,7 @@ from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import Known
 from graphnet.onnx.rules.base import Rule, only_read
 from graphnet.values import Value
+from ops.operator import known
 
 if TYPE_CHECKING:
     from graphnet.onnx.draft import Draft
@@ -47,7 +48,8 @@ def _batch_norm_training(call: Call, eps: float, momentum: float) -> Any:
     """With the statistics of the batch, which renew the running ones as outputs."""
     x, gamma, beta, running_mean, running_var = call.inputs[:5]
     axes = (0, *range(2, call.rank()))
-    across = (call.shape()[1], *[1] * (call.rank() - 2))
+    (channels,) = known(call.shape()[1])
+    across = (channels, *[1] * (call.rank() - 2))
     mean = call.apply(ops.Mean(axes, keepdims=True), x, part="mean")
     centred = call.apply(ops.Subtract(), x, mean, part="centred")
     square = call.apply(ops.Multiply(), centred, centred, part="square")
@@ -63,14 +65,14 @@ def _batch_norm_training(call: Call, eps: float, momentum: float) -> Any:
     y = call.apply(ops.Add(), scaled, shaped[1])
     outputs = [y]
     for old, new, part in ((running_mean, mean, "mean"), (running_var, var, "var")):
-        flat = call.apply(ops.Reshape((across[0],)), new, part=f"{part}.flat")
+        flat = call.apply(ops.Reshape((channels,)), new, part=f"{part}.flat")
         kept = call.apply(ops.Multiply(), old, call.constant(momentum, old), part=f"{part}.kept")
         share = call.constant(1 - momentum, flat)
         added = call.apply(ops.Multiply(), flat, share, part=f"{part}.new")
         outputs.append(call.apply(ops.Add(), kept, added, part=f"{part}.running"))
     if call.opset >= 14:
         return tuple(outputs)
-    flats = [call.apply(ops.Reshape((across[0],)), v, part="saved") for v in (mean, var)]
+    flats = [call.apply(ops.Reshape((channels,)), v, part="saved") for v in (mean, var)]
     return (*outputs, *flats)
 
 
@@ -101,7 +103,7 @@ def _layer_norm(call: Call) -> Any:
     if call.shape(scale) != wanted or (bias is not None and call.shape(bias) != wanted):
         return NotImplemented
     if bias is None:
-        bias = call.constant(np.zeros(wanted), x)  # type: ignore[arg-type]
+        bias = call.constant(np.zeros(wanted), x)
     return call.apply(ops.LayerNorm(axis - rank, eps), x, scale, bias)
 
 

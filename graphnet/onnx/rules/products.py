@@ -11,6 +11,7 @@ from graphnet.onnx.call import Call, Item
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import Known
 from graphnet.onnx.rules.base import Rule, reshape
+from ops.operator import known
 
 if TYPE_CHECKING:
     from graphnet.onnx.draft import Draft
@@ -25,11 +26,11 @@ def _gemm(call: Call) -> Any:
     call.attribute("broadcast", 0)  # of opset 6; NumPy's rule allows it all
     if alpha == 1 and (c is None or beta == 1) and not turned_a and _is_layer(call, a, b, c):
         weight = b if turned_b else call.apply(ops.Transpose((1, 0)), b, part="weight")
-        units = call.shape(weight)[0]
+        (units,) = known(call.shape(weight)[0])
         bias = c
         if c is not None and call.shape(c) != (units,):
             bias = reshape(call, c, (units,), "bias")
-        return call.apply(ops.Linear(int(units), bias=c is not None), a, weight, bias)  # type: ignore[call-overload]
+        return call.apply(ops.Linear(units, bias=c is not None), a, weight, bias)
     a, b = (
         call.apply(ops.Transpose((1, 0)), item, part=part) if turned else item
         for item, turned, part in ((a, turned_a, "a"), (b, turned_b, "b"))
@@ -62,7 +63,8 @@ def _units(call: Call) -> Any:
 
 
 def _matmul(call: Call) -> Any:
-    return _products(call, *call.inputs, "")
+    a, b = call.inputs
+    return _products(call, a, b, "")
 
 
 def _products(call: Call, a: Item, b: Item, part: str) -> Any:
@@ -121,7 +123,7 @@ def _write_attention(draft: Draft, operator: ops.ScaledDotProductAttention) -> N
     k = draft.node("Transpose", [apart[1]], perm=[0, 2, 3, 1])
     scale = operator.scale
     if scale is None:
-        scale = (int(features) // heads) ** -0.5  # type: ignore[call-overload]
+        scale = (known(features)[0] // heads) ** -0.5
     factor = draft.constant(np.array(scale, dtype), "scale")
     scores = draft.node("Mul", [draft.node("MatMul", [q, k]), factor])
     lowest = draft.constant(np.array(np.finfo(dtype).min / 2, dtype), "lowest")
@@ -168,7 +170,7 @@ def _gates(call: Call, item: Item, order: tuple[int, ...], units: int, part: str
 def _recurrent(call: Call) -> Any:
     kind = call.kind
     x, weight, hidden_weight, bias, lengths = (call.input(number) for number in range(5))
-    units = call.attribute("hidden_size", None) or call.shape(hidden_weight)[-1]
+    (units,) = known(call.attribute("hidden_size", None) or call.shape(hidden_weight)[-1])
     direction = call.attribute("direction", "forward")
     directions = 2 if direction == "bidirectional" else 1
     activations = call.attribute("activations", None)
@@ -206,24 +208,22 @@ def _recurrent(call: Call) -> Any:
             for s in states
         ]
     weights = [
-        _gates(call, item, _ORDER[kind], int(units), part)
+        _gates(call, item, _ORDER[kind], units, part)
         for item, part in ((weight, "input_weight"), (hidden_weight, "hidden_weight"))
     ]
     biases: list[Any] = [None, None]
     if bias is not None:
-        size = len(_ORDER[kind]) * int(units)
         halves = call.apply(ops.Split(2, 1), bias, part="biases")
-        del size
         biases = [
-            _gates(call, half, _ORDER[kind], int(units), f"{part}_bias")
+            _gates(call, half, _ORDER[kind], units, f"{part}_bias")
             for half, part in zip(halves, ("input", "hidden"), strict=True)
         ]
     operator: Any = {"LSTM": ops.LSTM, "GRU": ops.GRU}[kind](
-        int(units), direction=direction, bias=bias is not None, **options
+        units, direction=direction, bias=bias is not None, **options
     )
     y, *finals = call.apply(operator, x, *weights, *biases, *states)
     # (N, T, D * units) -> (N, T, D, units)
-    sizes = (*call.shape(y)[:2], directions, int(units))
+    sizes = (*call.shape(y)[:2], directions, units)
     apart = reshape(call, y, sizes, "directions")
     order = (0, 1, 2, 3) if batch_first else (1, 2, 0, 3)
     whole = call.apply(ops.Transpose(order), apart, part="y") if not batch_first else apart
@@ -235,7 +235,7 @@ def _recurrent(call: Call) -> Any:
 def _write_recurrent(kind: str) -> Any:
     def write(draft: Draft, operator: Any) -> None:
         x, weight, hidden_weight, *rest = [*draft.inputs, "", "", "", ""][:7]
-        biases, states = rest[:2], [name for name in rest[2 : 3 + (kind == "LSTM")]]
+        biases, states = rest[:2], rest[2 : 3 + (kind == "LSTM")]
         units = operator.units
         rows = np.concatenate([np.arange(units) + units * gate for gate in _BACK[kind]])
         order = draft.constant(rows, "gates")

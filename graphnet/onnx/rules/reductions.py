@@ -54,7 +54,7 @@ def _itself(_: Call, x: Item) -> Item:
 
 
 def _reduce(
-    operator: type[Operator], ahead: _Step = _itself, behind: _Step = _itself, one: _Step = _itself
+    operator: Any, ahead: _Step = _itself, behind: _Step = _itself, one: _Step = _itself
 ) -> Callable[[Call], Any]:
     """A reduction between two steps; ``one`` is what it makes of a single entry."""
 
@@ -128,7 +128,7 @@ def _reduction(name: str, operator: type[Operator], **steps: _Step) -> Rule:
     return Rule(name, _reduce(operator, **steps), operator, _write_reduction(name))
 
 
-def _arg_extremum(operator: type[Operator]) -> Callable[[Call], Any]:
+def _arg_extremum(operator: Any) -> Callable[[Call], Any]:
     def read(call: Call) -> Any:
         axis, keepdims = call.attribute("axis"), bool(call.attribute("keepdims"))
         last = bool(call.attribute("select_last_index", 0))

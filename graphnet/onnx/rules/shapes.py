@@ -14,7 +14,7 @@ from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import FILLED, Known, expect_affordable, from_sizes, is_computed
 from graphnet.onnx.rules.base import Rule, only_read, reshape
 from ops.dimension import Dim, Size
-from ops.operator import Spec
+from ops.operator import Spec, known
 
 if TYPE_CHECKING:
     from graphnet.onnx.draft import Draft
@@ -154,7 +154,8 @@ def reshape_always(call: Call, x: Item, sizes: tuple[Size, ...]) -> Any:
 
 
 def _write_reshape(draft: Draft, operator: ops.Reshape) -> None:
-    shape, x = list(operator.shape), draft.specs[0]
+    x = draft.specs[0]
+    shape: list[Any] = list(operator.shape)
     if "N" in shape:
         at = shape.index("N")
         if -1 not in shape:
@@ -164,7 +165,7 @@ def _write_reshape(draft: Draft, operator: ops.Reshape) -> None:
         else:
             # the batch moves: the other size is known from the shapes
             size = draft.results[0].shape[shape.index(-1)]
-            shape[shape.index(-1)], shape[at] = size, -1  # type: ignore[call-overload]
+            shape[shape.index(-1)], shape[at] = size, -1
             if not isinstance(size, int):
                 raise OnnxError(f"a reshape of {x} to {operator.shape} cannot be written")
     if 0 in operator.shape and -1 in shape:
@@ -319,8 +320,7 @@ def _slice(call: Call) -> Any:
     if not axes:
         return x
     ends = [
-        _END if isinstance(end, Dim) and end == sizes[axis] else end
-        for axis, end in zip(axes, ends, strict=True)
+        _END if _is_the_end(end, sizes[axis]) else end for axis, end in zip(axes, ends, strict=True)
     ]
     if any(isinstance(size, Dim) for size in (*starts, *ends)):
         raise OnnxError(f"a slice from {starts} to {ends} depends on the batch: bind it, shapes=")
@@ -329,6 +329,14 @@ def _slice(call: Call) -> Any:
     starts = tuple(min(max(start, -limit), limit) for start in starts)
     ends = tuple(min(max(end, -limit - 1), limit) for end in ends)
     return call.apply(ops.Slice(starts, ends, axes, steps), x)
+
+
+def _is_the_end(end: Size, size: Size) -> bool:
+    """Whether a slice goes on to the end of an axis of symbolic size."""
+    if isinstance(end, Dim):
+        return end == size
+    # what TensorFlow writes for no end is 10**9, and no batch has as many examples
+    return isinstance(size, Dim) and end >= 10**9
 
 
 def _write_slice(draft: Draft, operator: ops.Slice) -> None:
@@ -477,18 +485,16 @@ def _write_one_hot(draft: Draft, operator: ops.OneHot) -> None:
 def _reverse_sequence(call: Call) -> Any:
     batch, time = call.attribute("batch_axis"), call.attribute("time_axis")
     lengths = call.integers(1, "the lengths")
-    sizes = call.shape()
+    sizes = known(*call.shape())
     steps = sizes[time]
-    if not isinstance(steps, int) or not isinstance(sizes[batch], int):
-        raise OnnxError("expected known sizes of batch and time: bind them with shapes=")
     at = np.arange(steps)
     places = np.stack([np.where(at < n, n - 1 - at, at) for n in lengths])  # (batch, time)
     if batch > time:
         places = places.T
     places = places.reshape(
         [sizes[axis] if axis in (batch, time) else 1 for axis in range(len(sizes))]
-    )  # type: ignore[misc]
-    indices = np.broadcast_to(places, sizes).astype("int64").copy()  # type: ignore[arg-type]
+    )
+    indices = np.broadcast_to(places, sizes).astype("int64").copy()
     return call.apply(ops.GatherElements(time), call.input(0), Known(indices))
 
 

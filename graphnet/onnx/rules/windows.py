@@ -21,7 +21,7 @@ __all__ = ["WINDOWS"]
 _Pairs = tuple[tuple[int, int], ...]
 
 
-def _shortest(values: tuple[int, ...]) -> Any:
+def _shortest(values: tuple[float, ...]) -> Any:
     """One number where all are equal."""
     return values[0] if len(set(values)) == 1 else values
 
@@ -198,9 +198,7 @@ def _ceiled(call: Call, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pool_fields(call: Call) -> dict[str, Any]:
-    kernel = tuple(call.attribute("kernel_shape"))
-    fields = _windows(call, kernel)
-    return fields
+    return _windows(call, tuple(call.attribute("kernel_shape")))
 
 
 def _in_floats(call: Call, operator: Any, x: Item) -> Any:
@@ -469,7 +467,7 @@ def _write_resize(draft: Draft, operator: ops.Resize) -> None:
         draft.node("Resize", [*draft.inputs, "", "", *given], draft.outputs, **attributes)
         return
     scale = operator.scale
-    factors = scale if isinstance(scale, tuple) else (scale,) * spatial
+    factors: Any = scale if isinstance(scale, tuple) else (scale,) * spatial
     if draft.opset >= 18:
         attributes["axes"] = list(range(2, rank))
     else:
