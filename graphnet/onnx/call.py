@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -16,10 +18,17 @@ from graphnet.values import Value
 from ops.dimension import Size
 from ops.operator import Operator
 
-if TYPE_CHECKING:
-    from graphnet.onnx.importing import Importer, Scope
-
-__all__ = ["Call", "Item", "Items", "attribute_value", "converted", "dtype_name", "elem_type"]
+__all__ = [
+    "Call",
+    "Item",
+    "Items",
+    "Reader",
+    "Scope",
+    "attribute_value",
+    "converted",
+    "dtype_name",
+    "elem_type",
+]
 
 #: What flows through a model: a value of the graph, something known, a sequence, or nothing.
 Item = Value | Known | list[Any] | None
@@ -64,6 +73,52 @@ def attribute_value(attribute: AttributeProto) -> Any:
     return value
 
 
+@dataclass
+class Scope:
+    """The names that nodes of one graph or function body see, and what they stand for."""
+
+    items: dict[str, Item]
+    opsets: Mapping[str, int]
+    outer: Scope | None = None
+    attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict)
+    depth: int = 0
+
+    def find(self, name: str) -> Item:
+        """What a name stands for; an empty one stands for nothing."""
+        if not name:
+            return None
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.items:
+                return scope.items[name]
+            scope = scope.outer
+        raise OnnxError(f"value {name!r} is read, but neither an input nor computed before")
+
+
+class Reader(Protocol):
+    """What a call asks of the one that reads the model."""
+
+    def apply(self, operator: Operator, inputs: tuple[Item, ...], name: str) -> tuple[Item, ...]:
+        """Apply an operator: at once if all inputs are known, else by declaring a node."""
+
+    def run_subgraph(
+        self, graph: onnx.GraphProto, inputs: list[Item], outer: Scope
+    ) -> tuple[Item, ...]:
+        """The outputs of a graph inside a node."""
+
+    def state(self, item: Item) -> Value | None:
+        """An initializer that one node alone reads as a state; None for others."""
+
+    def undecided(self, item: Item, what: str) -> OnnxError:
+        """The error for an item that had to be known."""
+
+    def computed(self, dtype: str) -> str:
+        """The dtype that takes the place of one."""
+
+    def narrowed(self, array: np.ndarray) -> np.ndarray:
+        """An array in the dtype that takes the place of its own."""
+
+
 class Call:
     """A node with its inputs: what a rule needs to say what becomes of it.
 
@@ -73,7 +128,7 @@ class Call:
     """
 
     def __init__(
-        self, importer: Importer, scope: Scope, proto: NodeProto, inputs: list[Item], opset: int
+        self, importer: Reader, scope: Scope, proto: NodeProto, inputs: list[Item], opset: int
     ) -> None:
         self.importer = importer
         self.scope = scope

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, 
 
 import ops
 from graphnet.graph import Graph
-from graphnet.onnx.call import Call, Item, Items, dtype_name, elem_type
+from graphnet.onnx.call import Call, Item, Items, Scope, dtype_name, elem_type
 from graphnet.onnx.draft import DOMAIN, OPERATOR
 from graphnet.onnx.errors import OnnxError, UndecidedError
 from graphnet.onnx.known import Known, Leaf, fold, is_computed
@@ -38,7 +38,7 @@ from graphnet.values import (
 from ops.initializers import Initializer
 from ops.operator import Operator
 
-__all__ = ["Importer", "Scope", "Stored", "Trainable"]
+__all__ = ["Importer", "Stored", "Trainable"]
 
 #: Which initializers become parameters that optimizers change.
 Trainable = bool | Collection[str] | Callable[[str], bool] | None
@@ -62,28 +62,6 @@ class Stored(Initializer):
     def sample(self, shape: tuple[int, ...], dtype: str, rng: np.random.Generator) -> np.ndarray:
         """The stored array, whatever ``rng``."""
         return self.array.astype(dtype)
-
-
-@dataclass
-class Scope:
-    """The names that nodes of one graph or function body see, and what they stand for."""
-
-    items: dict[str, Item]
-    opsets: Mapping[str, int]
-    outer: Scope | None = None
-    attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict)
-    depth: int = 0
-
-    def find(self, name: str) -> Item:
-        """What a name stands for; an empty one stands for nothing."""
-        if not name:
-            return None
-        scope: Scope | None = self
-        while scope is not None:
-            if name in scope.items:
-                return scope.items[name]
-            scope = scope.outer
-        raise OnnxError(f"value {name!r} is read, but neither an input nor computed before")
 
 
 class Importer:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphnet.onnx.call import Call, Item, Items
+from graphnet.onnx.draft import Draft
 from ops.dimension import Dim, Size
 from ops.operator import Operator
 from ops.shape import Reshape
-
-if TYPE_CHECKING:
-    from graphnet.onnx.draft import Draft
 
 __all__ = ["Read", "Rule", "Write", "fields_of", "only_read", "reshape", "same"]
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import ops
 from graphnet.onnx.call import Call, Item
+from graphnet.onnx.draft import Draft
 from graphnet.onnx.rules.base import Rule, only_read, reshape, same
 from graphnet.values import Value
 from ops.operator import Operator
-
-if TYPE_CHECKING:
-    from graphnet.onnx.draft import Draft
 
 __all__ = ["ELEMENTWISE"]
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import ops
 from graphnet.onnx.call import Call
+from graphnet.onnx.draft import Draft
 from graphnet.onnx.rules.base import Rule
-
-if TYPE_CHECKING:
-    from graphnet.onnx.draft import Draft
 
 __all__ = ["LOSSES"]
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import ops
 from graphnet.onnx.call import Call, dtype_name, elem_type
+from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.rules.base import Rule, only_read, same
-
-if TYPE_CHECKING:
-    from graphnet.onnx.draft import Draft
 
 __all__ = ["NUMBERS"]
 

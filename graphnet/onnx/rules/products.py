@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import ops
 from graphnet.onnx.call import Call, Item
+from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import Known
 from graphnet.onnx.rules.base import Rule, reshape
 from ops.operator import known
-
-if TYPE_CHECKING:
-    from graphnet.onnx.draft import Draft
 
 __all__ = ["PRODUCTS"]
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import ops
 from graphnet.onnx.call import Call, Item
+from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import Known
 from graphnet.onnx.rules.base import Rule, only_read
 from ops.operator import Operator
-
-if TYPE_CHECKING:
-    from graphnet.onnx.draft import Draft
 
 __all__ = ["REDUCTIONS"]
 

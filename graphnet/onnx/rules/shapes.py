@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import ops
 from graphnet.onnx.call import Call, Item, dtype_name
+from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import FILLED, Known, expect_affordable, from_sizes, is_computed
 from graphnet.onnx.rules.base import Rule, only_read, reshape
 from ops.dimension import Dim, Size
 from ops.operator import Spec, known
-
-if TYPE_CHECKING:
-    from graphnet.onnx.draft import Draft
 
 __all__ = ["SHAPES"]
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 import ops
 from graphnet.onnx.call import Call, Item
+from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.rules.base import Rule, only_read, same
 from ops.operator import Spec, known
-
-if TYPE_CHECKING:
-    from graphnet.onnx.draft import Draft
 
 __all__ = ["WINDOWS"]
 
