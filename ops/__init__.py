@@ -45,7 +45,7 @@ from ops.extremum import ReduceMax, ReduceMin
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU, FoldBatchNorm
 from ops.gru import GRU
 from ops.hard import Clip, HardSigmoid, HardSwish, Shrink, ThresholdedReLU
-from ops.indexing import Embedding, Gather, GatherElements, OneHot, ScatterElements
+from ops.indexing import Embedding, Gather, GatherElements, GatherND, OneHot
 from ops.joining import Concat, Split, Stack, Tile
 from ops.linear import Linear, MatMul
 from ops.local_response import LocalResponseNorm
@@ -60,6 +60,9 @@ from ops.ranking import ArgMax, ArgMin, TopK
 from ops.rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU
 from ops.reduction import Mean, ReduceL1, ReduceL2, ReduceLogSumExp, Sum
 from ops.resize import Resize
+from ops.rotary import RotaryEmbedding
+from ops.scattering import ScatterElements, ScatterND, TensorScatter
+from ops.sequence import ReverseSequence
 from ops.shape import Expand, Flatten, Reshape, Squeeze, Transpose, Unsqueeze
 from ops.slicing import Pad, Slice
 from ops.softmax import LogSoftmax, Softmax
@@ -125,6 +128,7 @@ __all__ = [
     "FoldBatchNorm",
     "Gather",
     "GatherElements",
+    "GatherND",
     "GlobalAvgPool",
     "GlobalLpPool",
     "GlobalMaxPool",
@@ -183,9 +187,12 @@ __all__ = [
     "ReduceProd",
     "Reshape",
     "Resize",
+    "ReverseSequence",
+    "RotaryEmbedding",
     "Round",
     "ScaledDotProductAttention",
     "ScatterElements",
+    "ScatterND",
     "ShapeError",
     "Shrink",
     "SiLU",
@@ -209,6 +216,7 @@ __all__ = [
     "Sum",
     "Tan",
     "Tanh",
+    "TensorScatter",
     "ThresholdedReLU",
     "Tile",
     "TopK",

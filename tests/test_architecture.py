@@ -30,17 +30,17 @@ FLOORS = (
         "ops.comparison", "ops.convolution", "ops.cumulative", "ops.einsum", "ops.elementwise",
         "ops.gru", "ops.hard", "ops.linear", "ops.local_response", "ops.loss", "ops.lstm",
         "ops.modulo", "ops.normalization", "ops.pooling", "ops.ranking", "ops.rectifier",
-        "ops.reduction", "ops.resize", "ops.shape", "ops.softmax", "ops.special_values",
-        "ops.trigonometry", "ops.unary",
+        "ops.reduction", "ops.resize", "ops.rotary", "ops.shape", "ops.softmax",
+        "ops.special_values", "ops.trigonometry", "ops.unary",
     },
     # families that build on another
     {
         "ops.batch_norm", "ops.binary_cross_entropy", "ops.conv_transpose", "ops.cross_entropy",
         "ops.depth", "ops.dropout", "ops.extremum", "ops.indexing", "ops.joining", "ops.product",
-        "ops.slicing", "ops.triangle",
+        "ops.sequence", "ops.slicing", "ops.triangle",
     },
     # chains of families
-    {"ops.fused"},
+    {"ops.fused", "ops.scattering"},
     {"ops"},
     # rooms that know operators and arrays, and no graph
     {

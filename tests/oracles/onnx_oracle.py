@@ -14,8 +14,17 @@ import numpy as np
 import ops
 from tests.oracles import as_tuple, expect_agreement
 from tests.oracles.onnx_elementwise import bit_shift, modulo, to_dtype, triangle
+from tests.oracles.onnx_indexing import (
+    gather,
+    gather_elements,
+    gather_nd,
+    reverse_sequence,
+    scatter_elements,
+    scatter_nd,
+    tensor_scatter,
+)
 from tests.oracles.onnx_node import integers, run, same, unless_empty, unless_scalar
-from tests.oracles.onnx_sequence import attention, gru, lstm
+from tests.oracles.onnx_sequence import attention, gru, lstm, rotary
 from tests.oracles.onnx_windows import (
     avg_pool,
     begins_then_ends,
@@ -167,28 +176,6 @@ def space_to_depth(operator, x):
     if x.ndim != 4 or operator.mode != "DCR":
         return None  # the standard has two spatial axes, and no mode here
     return run("SpaceToDepth", x, blocksize=operator.block_size)
-
-
-def gather(operator, x, indices):
-    return run("Gather", x, indices.astype(np.int64), axis=operator.axis)
-
-
-def gather_elements(operator, x, indices):
-    axis = operator.axis % x.ndim
-    # the reference implementation wants equal sizes but for the axis, and that from the front
-    met = tuple(slice(None if at == axis else n) for at, n in enumerate(indices.shape))
-    return run("GatherElements", x[met], indices.astype(np.int64), axis=axis)
-
-
-def scatter_elements(operator, x, indices, updates):
-    return run(
-        "ScatterElements",
-        x,
-        indices.astype(np.int64),
-        updates,
-        axis=operator.axis,
-        reduction=operator.reduction,
-    )
 
 
 def one_hot(operator, indices):
@@ -422,4 +409,9 @@ TABLE = {
     ops.Modulo: modulo,
     ops.Triangle: triangle,
     ops.CumProd: cumulative("CumProd"),
+    ops.GatherND: gather_nd,
+    ops.ScatterND: scatter_nd,
+    ops.TensorScatter: tensor_scatter,
+    ops.ReverseSequence: reverse_sequence,
+    ops.RotaryEmbedding: rotary,
 }

@@ -81,3 +81,20 @@ def lstm(operator, *inputs):
 def gru(operator, *inputs):
     after = int(operator.reset_after)
     return recurrent("GRU", (1, 0, 2), operator, inputs, linear_before_reset=after)
+
+
+def rotary(operator, x, cos, sin):
+    if x.size == 0:
+        return None  # no size can be inferred beside one of 0
+    batch, positions, _ = x.shape
+    pairs = cos.shape[-1]
+    cos, sin = (np.broadcast_to(c, (batch, positions, pairs)) for c in (cos, sin))
+    return run(
+        "RotaryEmbedding",
+        x,
+        cos,
+        sin,
+        num_heads=operator.heads,
+        rotary_embedding_dim=2 * pairs,
+        interleaved=int(operator.interleaved),
+    )

@@ -34,7 +34,7 @@ def shrink(operator, x):
 def cumprod(operator, x):
     axis = operator.axis
     x = x.flip(axis) if operator.reverse else x
-    if operator.exclusive:
+    if operator.exclusive and x.shape[axis]:
         ones = torch.ones_like(x.narrow(axis, 0, 1))
         x = torch.cat([ones, x.narrow(axis, 0, x.shape[axis] - 1)], axis)
     y = x.cumprod(axis)

@@ -16,10 +16,12 @@ from tests.oracles.torch_shape import (
     expand,
     from_front,
     gather,
+    gather_nd,
     one_hot,
     pad,
     reshape,
     scatter_elements,
+    scatter_nd,
     space_to_depth,
     split,
     transpose,
@@ -255,6 +257,9 @@ def penalty(operator, loss, *weights):
 
 #: Of which operators PyTorch knows nothing, and why.
 LACKING = {
+    ops.TensorScatter: "writes no run at a place of each example",
+    ops.ReverseSequence: "packs sequences of different lengths, and reverses none",
+    ops.RotaryEmbedding: "has no function for it",
     ops.BitShift: "shifts no unsigned integers but bytes",
     ops.Dropout: "draws its mask from a counter of its own, which no generator of torch shares",
 }
@@ -422,4 +427,6 @@ TABLE = {
     ops.Modulo: modulo,
     ops.Triangle: triangle,
     ops.CumProd: cumprod,
+    ops.GatherND: gather_nd,
+    ops.ScatterND: scatter_nd,
 }
