@@ -40,6 +40,11 @@ class GraphnetRep(BackendRep):
         self._backend = backend
         stored = {tensor.name for tensor in model.graph.initializer}
         self._inputs = [value.name for value in model.graph.input if value.name not in stored]
+        self._tensors = {
+            value.name
+            for value in model.graph.input
+            if value.type.WhichOneof("value") == "tensor_type"
+        }
         self._outputs = [value.name for value in model.graph.output]
         self._forms: OrderedDict[tuple[Any, ...], _Form] = OrderedDict()
         self._bound: dict[tuple[Any, ...], frozenset[str]] = {}
@@ -68,7 +73,8 @@ class GraphnetRep(BackendRep):
 
     def _form(self, feeds: dict[str, Any]) -> _Form:
         shapes = tuple((name, _shape(feed)) for name, feed in feeds.items())
-        bound = self._bound.get(shapes, frozenset(n for n, f in feeds.items() if not _flows(f)))
+        still = frozenset(n for n, f in feeds.items() if n not in self._tensors or not _flows(f))
+        bound = self._bound.get(shapes, still)
         while True:
             key = (shapes, *((name, _fingerprint(feeds[name])) for name in sorted(bound)))
             if key in self._forms:

@@ -158,8 +158,7 @@ class Importer:
     def _input(self, value: onnx.ValueInfoProto) -> Item:
         kind = value.type.WhichOneof("value")
         if value.name in self._constants:
-            constant = self._constants[value.name]
-            return constant if isinstance(constant, list) else Known(self.narrowed(constant))
+            return self._bound(self._constants[value.name])
         if kind != "tensor_type":
             raise OnnxError(f"{self.source}: input {value.name!r} is no tensor but {kind}")
         tensor = value.type.tensor_type
@@ -181,6 +180,12 @@ class Importer:
         except (TypeError, ValueError) as error:
             raise OnnxError(f"{self.source}: {error}") from None
         return self.inputs[value.name]
+
+    def _bound(self, constant: Any) -> Item:
+        """What stands in for an input: an array, a list of them, or nothing."""
+        if isinstance(constant, list):
+            return [self._bound(entry) for entry in constant]
+        return None if constant is None else Known(self.narrowed(np.asarray(constant)))
 
     def _declared(self, name: str, shape: onnx.TensorShapeProto) -> list[int | str]:
         """The sizes that the model gives an input; a free one that is the batch is ``N``."""
@@ -380,6 +385,10 @@ class Importer:
             found = fold(operator, known)  # type: ignore[arg-type]
             if not any(map(_is_trained, known)) or found[0].leaf:
                 return found
+        strange = [k for k in known if isinstance(k, Known) and not is_computed(k.array.dtype)]
+        for item in inputs if strange else ():
+            if isinstance(item, Value):
+                raise self.undecided(item, f"what meets {strange[0].dtype}")
         values = tuple(None if item is None else self.value(item) for item in inputs)
         while values and values[-1] is None:
             values = values[:-1]

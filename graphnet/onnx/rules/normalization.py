@@ -215,25 +215,32 @@ def _lp_normalization(call: Call) -> Any:
 
 def _dropout(call: Call) -> Any:
     x = call.input(0)
-    call.ignore("is_test", "consumed_inputs", "seed")
+    call.ignore("is_test", "consumed_inputs")
+    seed = call.attribute("seed", None)
     if call.opset >= 12:
         ratio = 0.5 if call.input(1) is None else float(call.number(1, "the ratio"))
         training = call.input(2) is not None and bool(call.number(2, "the training mode"))
     else:
         ratio, training = call.attribute("ratio"), False
     if training and ratio:
-        raise OnnxError(
-            "training_mode=true draws numbers of a generator that the standard does not name"
-        )
+        return _dropped(call, ratio, seed)
     y: Any = x
     if isinstance(x, Value) and 0 <= ratio < 1:
         y = call.apply(ops.Dropout(ratio), x)
     if not call.wants(1):
         return y
-    if not all(isinstance(size, int) for size in call.shape()):
-        raise OnnxError("the mask of every entry depends on the batch: bind it with shapes=")
     dtype = "bool" if call.opset >= 10 else call.dtype()
-    return y, Known(np.ones(call.shape(), dtype))  # type: ignore[arg-type]
+    return y, Known(np.ones(known(*call.shape()), dtype))
+
+
+def _dropped(call: Call, ratio: float, seed: int | None) -> Any:
+    """In training mode, the entries that a seed chooses: with it the node is a function."""
+    if seed is None:
+        raise OnnxError("training_mode=true without a seed gives other results at each run")
+    sizes = known(*call.shape())
+    kept = np.random.RandomState(seed).uniform(size=sizes) >= ratio
+    scaled = call.constant(kept / (1 - ratio), call.input(0))
+    return call.apply(ops.Multiply(), call.input(0), scaled), call.constant(kept, "bool")
 
 
 def _write_dropout(draft: Draft, operator: ops.Dropout) -> None:

@@ -10,6 +10,7 @@ import ops
 from graphnet.onnx.call import Call, dtype_name, elem_type
 from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
+from graphnet.onnx.known import Known
 from graphnet.onnx.rules.base import Rule, only_read, same
 
 __all__ = ["NUMBERS"]
@@ -24,11 +25,24 @@ def _cast_like(call: Call) -> Any:
 
 
 def _converted(call: Call, dtype: str) -> Any:
-    rounding = call.attribute("round_mode", "up")
-    if rounding not in ("up", None) and dtype == "float8_e8m0fnu":
-        raise OnnxError(f"round_mode {rounding!r} is not supported")
+    rounding = call.attribute("round_mode", None) or "up"
     saturate = bool(call.attribute("saturate", 1))
+    if dtype == "float8_e8m0fnu":
+        return Known(_powers(call.array(0, "what becomes a power of 2"), rounding))
     return call.cast(call.input(0), dtype, "", saturate=saturate)
+
+
+def _powers(array: np.ndarray, rounding: str) -> np.ndarray:
+    """The powers of 2 near some numbers, as bytes that hold their exponents."""
+    wide = np.abs(array.astype("float64"))
+    with np.errstate(all="ignore"):
+        exponent = np.log2(wide)
+    whole = {"up": np.ceil, "down": np.floor, "nearest": lambda e: np.floor(np.log2(wide * 4 / 3))}
+    if rounding not in whole:
+        raise OnnxError(f"round_mode {rounding!r} is not supported")
+    with np.errstate(all="ignore"):
+        bounded = np.clip(whole[rounding](exponent), -127, 127)
+    return np.where(np.isnan(wide), np.nan, np.exp2(bounded)).astype("float8_e8m0fnu")
 
 
 def _write_cast(draft: Draft, operator: ops.Cast) -> None:
@@ -36,7 +50,12 @@ def _write_cast(draft: Draft, operator: ops.Cast) -> None:
 
 
 def _bit_cast(call: Call) -> Any:
-    return call.apply(ops.BitCast(dtype_name(call.attribute("to"))), call.input(0))
+    x, dtype = call.input(0), dtype_name(call.attribute("to"))
+    if call.dtype(x) == "bool" or dtype == "bool":
+        if {call.dtype(x), dtype} <= {"bool", "uint8", "int8"}:
+            return call.cast(x, dtype, "")  # a truth value is a byte, 0 or 1
+        raise OnnxError("truth values have as many bits as 8-bit integers only")
+    return call.apply(ops.BitCast(dtype), x)
 
 
 def _write_bit_cast(draft: Draft, operator: ops.BitCast) -> None:
@@ -65,8 +84,25 @@ def _write_modulo(draft: Draft, operator: ops.Modulo) -> None:
 
 
 def _bit_shift(call: Call) -> Any:
-    direction = call.attribute("direction")
-    return call.apply(ops.BitShift(direction.lower()), *call.inputs)
+    direction = call.attribute("direction").lower()
+    a, b = call.inputs
+    dtype = call.dtype(a)
+    if not dtype.startswith("int"):
+        return call.apply(ops.BitShift(direction), a, b)
+    # of signed integers the bits move, and to the right the sign comes after them
+    unsigned = f"u{dtype}"
+    bits, by = (call.apply(ops.BitCast(unsigned), item, part="bits") for item in (a, b))
+    if direction == "left":
+        return call.apply(
+            ops.BitCast(dtype), call.apply(ops.BitShift("left"), bits, by, part="shifted")
+        )
+    below = call.apply(ops.Less(), a, call.constant(0, a), part="below")
+    turned = call.apply(ops.BitwiseNot(), bits, part="turned")
+    start = call.apply(ops.Where(), below, turned, bits, part="start")
+    shifted = call.apply(ops.BitShift("right"), start, by, part="shifted")
+    back = call.apply(ops.BitwiseNot(), shifted, part="back")
+    signed = call.apply(ops.Where(), below, back, shifted, part="signed")
+    return call.apply(ops.BitCast(dtype), signed)
 
 
 def _write_bit_shift(draft: Draft, operator: ops.BitShift) -> None:

@@ -15,7 +15,7 @@ from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import FILLED, Known, expect_affordable, from_sizes, is_computed
 from graphnet.onnx.rules.base import Rule, only_read, reshape
 from ops.dimension import Dim, Size
-from ops.operator import Spec, known
+from ops.operator import Spec
 
 __all__ = ["SHAPES"]
 
@@ -469,8 +469,10 @@ def _one_hot(call: Call) -> Any:
     off, on = call.array(2, "the values")
     if np.dtype(call.dtype(indices)).kind not in "iu":
         indices = call.cast(indices, "int64", "indices")
-    operator = ops.OneHot(depth, axis, float(on), float(off), call.dtype(2))
-    return call.apply(operator, indices)
+    dtype = call.dtype(2)
+    computed = dtype if is_computed(np.dtype(dtype)) else "float32"
+    operator = ops.OneHot(depth, axis, float(on), float(off), computed)
+    return call.cast(call.apply(operator, indices), dtype)
 
 
 def _write_one_hot(draft: Draft, operator: ops.OneHot) -> None:
@@ -480,20 +482,44 @@ def _write_one_hot(draft: Draft, operator: ops.OneHot) -> None:
     draft.node("OneHot", given, draft.outputs, axis=operator.axis)
 
 
+def _gather_nd(call: Call) -> Any:
+    return call.apply(ops.GatherND(call.attribute("batch_dims", 0)), *call.inputs)
+
+
+def _write_gather_nd(draft: Draft, operator: ops.GatherND) -> None:
+    draft.node("GatherND", draft.indexed(), draft.outputs, batch_dims=operator.batch_axes)
+
+
+def _scatter_nd(call: Call) -> Any:
+    return call.apply(ops.ScatterND(call.attribute("reduction", "none")), *call.inputs)
+
+
+def _write_scatter_nd(draft: Draft, operator: ops.ScatterND) -> None:
+    more = {"reduction": operator.reduction} if draft.opset >= 16 else {}
+    if not more and operator.reduction != "none":
+        raise OnnxError("ScatterND has reductions from opset 16 on")
+    draft.node("ScatterND", draft.indexed(), draft.outputs, **more)
+
+
+def _tensor_scatter(call: Call) -> Any:
+    circular = call.attribute("mode") == "circular"
+    return call.apply(ops.TensorScatter(call.attribute("axis"), circular), *call.inputs)
+
+
+def _write_tensor_scatter(draft: Draft, operator: ops.TensorScatter) -> None:
+    mode = "circular" if operator.circular else "linear"
+    draft.node("TensorScatter", draft.inputs, draft.outputs, axis=operator.axis, mode=mode)
+
+
 def _reverse_sequence(call: Call) -> Any:
-    batch, time = call.attribute("batch_axis"), call.attribute("time_axis")
-    lengths = call.integers(1, "the lengths")
-    sizes = known(*call.shape())
-    steps = sizes[time]
-    at = np.arange(steps)
-    places = np.stack([np.where(at < n, n - 1 - at, at) for n in lengths])  # (batch, time)
-    if batch > time:
-        places = places.T
-    places = places.reshape(
-        [sizes[axis] if axis in (batch, time) else 1 for axis in range(len(sizes))]
-    )
-    indices = np.broadcast_to(places, sizes).astype("int64").copy()
-    return call.apply(ops.GatherElements(time), call.input(0), Known(indices))
+    operator = ops.ReverseSequence(call.attribute("batch_axis"), call.attribute("time_axis"))
+    return call.apply(operator, *call.inputs)
+
+
+def _write_reverse_sequence(draft: Draft, operator: ops.ReverseSequence) -> None:
+    axes = (axis % draft.specs[0].rank for axis in (operator.batch_axis, operator.time_axis))
+    batch, time = axes
+    draft.node("ReverseSequence", draft.indexed(), draft.outputs, batch_axis=batch, time_axis=time)
 
 
 SHAPES: tuple[Rule, ...] = (
@@ -526,5 +552,8 @@ SHAPES: tuple[Rule, ...] = (
     *only_read(_scatter_elements, "Scatter"),
     Rule("Embedding", None, ops.Embedding, _write_embedding),
     Rule("OneHot", _one_hot, ops.OneHot, _write_one_hot),
-    *only_read(_reverse_sequence, "ReverseSequence"),
+    Rule("GatherND", _gather_nd, ops.GatherND, _write_gather_nd),
+    Rule("ScatterND", _scatter_nd, ops.ScatterND, _write_scatter_nd),
+    Rule("TensorScatter", _tensor_scatter, ops.TensorScatter, _write_tensor_scatter, since=24),
+    Rule("ReverseSequence", _reverse_sequence, ops.ReverseSequence, _write_reverse_sequence),
 )

@@ -11,15 +11,16 @@ import ops
 from graphnet.onnx.call import Call, Item
 from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
-from graphnet.onnx.rules.base import Rule, only_read, same
+from graphnet.onnx.known import expect_affordable
+from graphnet.onnx.rules.base import Rule, only_read, reshape, same
 from ops.operator import Spec, known
 
-__all__ = ["WINDOWS"]
+__all__ = ["WINDOWS", "conv", "shortest"]
 
 _Pairs = tuple[tuple[int, int], ...]
 
 
-def _shortest(values: tuple[float, ...]) -> Any:
+def shortest(values: tuple[float, ...]) -> Any:
     """One number where all are equal."""
     return values[0] if len(set(values)) == 1 else values
 
@@ -27,7 +28,7 @@ def _shortest(values: tuple[float, ...]) -> Any:
 def _padding(pairs: _Pairs) -> Any:
     """One number where all are equal, one an axis where both sides are, else pairs."""
     if all(begin == end for begin, end in pairs):
-        return _shortest(tuple(begin for begin, _ in pairs))
+        return shortest(tuple(begin for begin, _ in pairs))
     return pairs
 
 
@@ -73,7 +74,7 @@ def _same_lower(
 def _compact(fields: dict[str, Any]) -> dict[str, Any]:
     """The fields as a user would write them."""
     found = {
-        name: _shortest(tuple(value)) if isinstance(value, tuple) and name != "padding" else value
+        name: shortest(tuple(value)) if isinstance(value, tuple) and name != "padding" else value
         for name, value in fields.items()
     }
     if not isinstance(found["padding"], str):
@@ -102,13 +103,17 @@ def _window_attributes(operator: Any, x: Spec) -> dict[str, Any]:
 
 
 def _conv(call: Call) -> Any:
-    x, weight, bias = (call.input(number) for number in range(3))
+    return conv(call, *(call.input(number) for number in range(3)))
+
+
+def conv(call: Call, x: Item, weight: Item, bias: Item, part: str = "") -> Any:
+    """The convolution that the attributes of a node describe."""
     sizes = known(*call.shape(weight))
     kernel = call.attribute("kernel_shape", None) or sizes[2:]
     fields = _compact(_windows(call, tuple(kernel)))
     groups = call.attribute("group")
     operator = ops.Conv(sizes[0], groups=groups, bias=bias is not None, **fields)
-    return call.apply(operator, x, weight, bias)
+    return call.apply(operator, x, weight, bias, part=part)
 
 
 def _write_conv(draft: Draft, operator: ops.Conv) -> None:
@@ -146,11 +151,11 @@ def _conv_transpose(call: Call) -> Any:
         pairs, extra = tuple(found), tuple(more)
     operator = ops.ConvTranspose(
         sizes[1] * groups,
-        _shortest(kernel),
-        stride=_shortest(stride),
+        shortest(kernel),
+        stride=shortest(stride),
         padding=_padding(pairs),
-        output_padding=_shortest(extra),
-        dilation=_shortest(dilation),
+        output_padding=shortest(extra),
+        dilation=shortest(dilation),
         groups=groups,
         bias=bias is not None,
     )
@@ -323,155 +328,58 @@ def _write_adaptive(name: str) -> Any:
     return write
 
 
-# resizing
+def _col2im(call: Call) -> Any:
+    """Windows added up: a transposed convolution whose kernels have a single 1 each."""
+    x = call.input(0)
+    image = call.integers(1, "the image shape")
+    kernel = call.integers(2, "the block shape")
+    rank, area = len(kernel), math.prod(kernel)
+    stride = tuple(call.attribute("strides", None) or (1,) * rank)
+    dilation = tuple(call.attribute("dilations", None) or (1,) * rank)
+    pads = call.attribute("pads", None) or (0,) * (2 * rank)
+    examples, rows, _ = call.shape()
+    channels = known(rows)[0] // area
+    sides = zip(image, kernel, stride, dilation, pads[:rank], pads[rank:], strict=True)
+    rests = [n + begin + end - d * (k - 1) - 1 for n, k, s, d, begin, end in sides]
+    blocks = [rest // s + 1 for rest, s in zip(rests, stride, strict=True)]
+    extra = [rest % s for rest, s in zip(rests, stride, strict=True)]
+    grid = reshape(call, x, (examples, rows, *blocks), "grid")
+    weight = np.tile(np.eye(area).reshape(area, 1, *kernel), (channels, *[1] * (rank + 1)))
+    operator = ops.ConvTranspose(
+        channels,
+        kernel,
+        stride=stride,
+        dilation=dilation,
+        padding=tuple(zip(pads[:rank], pads[rank:], strict=True)),
+        output_padding=tuple(extra),
+        groups=channels,
+        bias=False,
+    )
+    return call.apply(operator, grid, call.constant(weight, x))
 
 
-def _resize(call: Call) -> Any:
-    x, rank = call.input(0), call.rank()
-    if call.kind == "Upsample":
-        attribute = call.attribute("scales", None)
-        scales = attribute if attribute is not None else call.array(1, "the scales").tolist()
-        mode = {"nearest": "nearest", "linear": "linear", "bilinear": "linear"}
-        return _interpolate(
-            call, x, mode[call.attribute("mode")], None, scales, "asymmetric", "floor"
-        )
-    if call.opset < 11:
-        scales = call.array(1, "the scales").tolist()
-        return _interpolate(call, x, call.attribute("mode"), None, scales, "asymmetric", "floor")
-    mode = call.attribute("mode")
-    coordinates = call.attribute("coordinate_transformation_mode")
-    rounding = call.attribute("nearest_mode")
-    options = {
-        "cubic_coefficient": call.attribute("cubic_coeff_a"),
-        "exclude_outside": bool(call.attribute("exclude_outside")),
-    }
-    value = call.attribute("extrapolation_value")
-    antialias = call.attribute("antialias", 0)
-    policy = call.attribute("keep_aspect_ratio_policy", "stretch")
-    axes = call.attribute("axes", None)
-    axes = [axis % rank for axis in axes] if axes is not None else list(range(rank))
-    if antialias:
-        return NotImplemented
-    if coordinates == "tf_crop_and_resize":
-        return NotImplemented
-    del value
-    names = {"half_pixel": "half_pixel", "tf_half_pixel_for_nn": None}
-    if coordinates in names and names[coordinates] is None:
-        return NotImplemented
-    sizes_input, scales_input = call.input(3), call.input(2)
-    sizes = scales = None
-    if sizes_input is not None:
-        given = call.sizes(sizes_input, "the sizes")
-        sizes = list(call.shape())
-        for axis, size in zip(axes, given, strict=True):
-            sizes[axis] = size
-        if policy != "stretch":
-            sizes = _keep_aspect(call, sizes, axes, policy)
-    else:
-        factors = call.array(2 if scales_input is not None else 1, "the scales").tolist()
-        scales = [1.0] * rank
-        for axis, factor in zip(axes, factors, strict=True):
-            scales[axis] = factor
-    return _interpolate(call, x, mode, sizes, scales, coordinates, rounding, **options)
-
-
-def _keep_aspect(call: Call, sizes: list[Any], axes: list[int], policy: str | None) -> list[Any]:
-    """The sizes for one scale of all axes, inside or outside the given ones."""
-    now = call.shape()
-    ratios = [sizes[axis] / known(now[axis])[0] for axis in axes]
-    scale = min(ratios) if policy == "not_larger" else max(ratios)
-    for axis in axes:
-        # the standard rounds halves up
-        sizes[axis] = math.floor(scale * known(now[axis])[0] + 0.5)
-    return sizes
-
-
-def _interpolate(
-    call: Call,
-    x: Item,
-    mode: Any,
-    sizes: list[Any] | None,
-    scales: Any,
-    coordinates: str,
-    rounding: str,
-    **options: Any,
-) -> Any:
-    """Resize the axes that change, which are made the spatial ones."""
-    shape = call.shape(x)
-    rank = len(shape)
-    if sizes is not None:
-        changed = [axis for axis in range(rank) if sizes[axis] != shape[axis]]
-    else:
-        changed = [axis for axis in range(rank) if scales[axis] != 1]
-    if not changed:
-        return x
-    spatial = changed
-    if rank in (3, 4, 5) and min(changed) >= 2:
-        spatial = list(range(2, rank))
-    fields: dict[str, Any] = {"mode": mode, "coordinates": coordinates, **options}
-    if mode == "nearest":
-        fields["nearest"] = rounding
-    if sizes is not None:
-        fields["size"] = _shortest(tuple(known(*(sizes[axis] for axis in spatial))))
-    else:
-        fields["scale"] = _shortest(tuple(float(scales[axis]) for axis in spatial))
-    fields["exclude_outside"] = bool(fields.get("exclude_outside")) and mode == "cubic"
-    operator = ops.Resize(**fields)
-    dtype = call.dtype(x)
-    floating = np.dtype(dtype).kind == "f"
-    y: Any = x if floating else call.cast(x, "float64", "floats")
-    if spatial == list(range(2, rank)):
-        y = call.apply(operator, y)
-    else:
-        kept = [axis for axis in range(rank) if axis not in spatial]
-        order = (*kept, *spatial)
-        moved = tuple(shape[axis] for axis in order)
-        y = call.apply(ops.Transpose(order), y, part="moved") if order != tuple(range(rank)) else y
-        leading = (1,) * max(2 - len(kept), 0)
-        joined = (*leading, *moved)
-        if len(kept) > 2:
-            front = known(*moved[: len(kept) - 1])
-            joined = (math.prod(front), *moved[len(kept) - 1 :])
-        y = call.apply(ops.Reshape(tuple(known(*joined))), y, part="joined")
-        y = call.apply(operator, y, part="resized")
-        outs = call.shape(y)[2:]
-        y = call.apply(ops.Reshape((*known(*moved[: len(kept)]), *known(*outs))), y, part="apart")
-        inverse = tuple(sorted(range(rank), key=order.__getitem__))
-        y = call.apply(ops.Transpose(inverse), y) if inverse != tuple(range(rank)) else y
-    return y if floating else call.cast(y, dtype)
-
-
-def _write_resize(draft: Draft, operator: ops.Resize) -> None:
-    rank = draft.specs[0].rank
-    attributes = {
-        "mode": operator.mode,
-        "coordinate_transformation_mode": operator.coordinates,
-        "nearest_mode": operator.nearest,
-        "cubic_coeff_a": operator.cubic_coefficient,
-        "exclude_outside": int(operator.exclude_outside and operator.mode == "cubic"),
-    }
-    if operator.coordinates == "half_pixel_symmetric" and draft.opset < 19:
-        raise OnnxError("half_pixel_symmetric coordinates are there from opset 19 on")
-    spatial = rank - 2
-    x = draft.specs[0]
-    if operator.size is not None:
-        size = (operator.size,) * spatial if isinstance(operator.size, int) else operator.size
-        if draft.opset >= 18:
-            attributes["axes"] = list(range(2, rank))
-            given = [draft.constant(np.array(size, "int64"), "sizes")]
-        else:
-            whole = [*known(*x.shape[:2]), *size]
-            given = [draft.constant(np.array(whole, "int64"), "sizes")]
-        draft.node("Resize", [*draft.inputs, "", "", *given], draft.outputs, **attributes)
-        return
-    scale = operator.scale
-    factors: Any = scale if isinstance(scale, tuple) else (scale,) * spatial
-    if draft.opset >= 18:
-        attributes["axes"] = list(range(2, rank))
-    else:
-        factors = (1.0, 1.0, *factors)
-    scales = draft.constant(np.array(factors, "float32"), "scales")
-    draft.node("Resize", [*draft.inputs, "", scales], draft.outputs, **attributes)
+def _max_unpool(call: Call) -> Any:
+    x, places = call.inputs[:2]
+    kernel = tuple(call.attribute("kernel_shape"))
+    rank = len(kernel)
+    stride = call.attribute("strides", None) or (1,) * rank
+    pads = call.attribute("pads", None) or (0,) * (2 * rank)
+    sizes = known(*call.shape())
+    sides = zip(sizes[2:], kernel, stride, pads[:rank], pads[rank:], strict=True)
+    usual = (*sizes[:2], *((n - 1) * s - begin - end + k for n, k, s, begin, end in sides))
+    wanted = usual
+    if call.input(2) is not None:
+        wanted = call.integers(2, "the output shape")
+    flat = reshape(call, x, (math.prod(sizes),), "entries")
+    indices = reshape(call, places, (math.prod(sizes),), "places")
+    expect_affordable((Spec(usual, "float64"), Spec(wanted, "float64")))
+    empty = call.constant(np.zeros(math.prod(usual)), x)
+    filled = call.apply(ops.ScatterElements(0), empty, indices, flat, part="filled")
+    whole = call.apply(ops.Reshape(usual), filled, part="whole")
+    if wanted == usual:
+        return whole
+    border = tuple((0, out - n) for out, n in zip(wanted, usual, strict=True))
+    return call.apply(ops.Pad(border), whole)
 
 
 WINDOWS: tuple[Rule, ...] = (
@@ -485,6 +393,6 @@ WINDOWS: tuple[Rule, ...] = (
     Rule("GlobalLpPool", _global_lp_pool, ops.GlobalLpPool, _write_global_lp_pool),
     Rule("AdaptiveAvgPool", None, ops.AdaptiveAvgPool, _write_adaptive("AveragePool")),
     Rule("AdaptiveMaxPool", None, ops.AdaptiveMaxPool, _write_adaptive("MaxPool")),
-    Rule("Resize", _resize, ops.Resize, _write_resize),
-    *only_read(_resize, "Upsample"),
+    *only_read(_col2im, "Col2Im"),
+    *only_read(_max_unpool, "MaxUnpool"),
 )

@@ -1,0 +1,197 @@
+"""Rules of recurrent networks: gates, steps and biases in the order of the other side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import ops
+from graphnet.onnx.call import Call, Item
+from graphnet.onnx.draft import Draft
+from graphnet.onnx.errors import OnnxError
+from graphnet.onnx.known import Known
+from graphnet.onnx.rules.base import Rule, only_read, reshape
+from ops.operator import known
+
+__all__ = ["RECURRENT"]
+
+#: The place of each of our gates among those of the standard.
+_ORDER = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2)}  # i, o, f, c -> i, f, g, o; z, r, h -> r, z, n
+_BACK = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
+
+_USUAL = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh")}
+
+
+def _gates(call: Call, item: Item, order: tuple[int, ...], units: int, part: str) -> Any:
+    """The rows of the gates in another order."""
+    rows = np.concatenate([np.arange(units) + units * gate for gate in order])
+    return call.apply(ops.Gather(1), item, Known(rows), part=part)
+
+
+def _recurrent(call: Call) -> Any:
+    kind = call.kind
+    x, weight, hidden_weight, bias, lengths = (call.input(number) for number in range(5))
+    (units,) = known(call.attribute("hidden_size", None) or call.shape(hidden_weight)[-1])
+    direction = call.attribute("direction", "forward")
+    directions = 2 if direction == "bidirectional" else 1
+    activations = call.attribute("activations", None)
+    usual = _USUAL[kind] * directions
+    if activations is not None and tuple(a.lower() for a in activations) != tuple(
+        a.lower() for a in usual
+    ):
+        raise OnnxError(f"activations {activations} are not supported, {usual} are")
+    for name in ("activation_alpha", "activation_beta"):
+        if call.attribute(name, None):
+            raise OnnxError(f"{name} is not supported")
+    if call.attribute("clip", None):
+        raise OnnxError("clip is not supported")
+    if call.attribute("input_forget", 0):
+        raise OnnxError("input_forget is not supported")
+    batch_first = bool(call.attribute("layout", 0))
+    options: dict[str, Any] = {}
+    if kind == "GRU":
+        options["reset_after"] = bool(call.attribute("linear_before_reset", 0))
+    steps = call.shape(x)[1 if batch_first else 0]
+    if lengths is not None:
+        given = call.integers(lengths, "the lengths of the sequences")
+        if any(length != steps for length in given):
+            raise OnnxError("sequences of several lengths are not supported")
+    states = [call.input(5)] if kind == "GRU" else [call.input(5), call.input(6)]
+    if kind == "LSTM" and call.input(7) is not None:
+        peepholes = call.array(7, "the peepholes")
+        if peepholes.any():
+            raise OnnxError("peepholes are not supported")
+    if not batch_first:
+        x = call.apply(ops.Transpose((1, 0, 2)), x, part="examples")
+    else:
+        states = [
+            None if s is None else call.apply(ops.Transpose((1, 0, 2)), s, part="state")
+            for s in states
+        ]
+    weights = [
+        _gates(call, item, _ORDER[kind], units, part)
+        for item, part in ((weight, "input_weight"), (hidden_weight, "hidden_weight"))
+    ]
+    biases: list[Any] = [None, None]
+    if bias is not None:
+        halves = call.apply(ops.Split(2, 1), bias, part="biases")
+        biases = [
+            _gates(call, half, _ORDER[kind], units, f"{part}_bias")
+            for half, part in zip(halves, ("input", "hidden"), strict=True)
+        ]
+    operator: Any = {"LSTM": ops.LSTM, "GRU": ops.GRU}[kind](
+        units, direction=direction, bias=bias is not None, **options
+    )
+    y, *finals = call.apply(operator, x, *weights, *biases, *states)
+    # (N, T, D * units) -> (N, T, D, units)
+    sizes = (*call.shape(y)[:2], directions, units)
+    apart = reshape(call, y, sizes, "directions")
+    order = (0, 1, 2, 3) if batch_first else (1, 2, 0, 3)
+    whole = call.apply(ops.Transpose(order), apart, part="y") if not batch_first else apart
+    if batch_first:
+        finals = [call.apply(ops.Transpose((1, 0, 2)), f, part="final") for f in finals]
+    return (whole, *finals)
+
+
+def _write_recurrent(kind: str) -> Any:
+    def write(draft: Draft, operator: Any) -> None:
+        x, weight, hidden_weight, *rest = [*draft.inputs, "", "", "", ""][:7]
+        biases, states = rest[:2], rest[2 : 3 + (kind == "LSTM")]
+        units = operator.units
+        rows = np.concatenate([np.arange(units) + units * gate for gate in _BACK[kind]])
+        order = draft.constant(rows, "gates")
+        steps = draft.node("Transpose", [x], perm=[1, 0, 2])
+        turned = [draft.node("Gather", [name, order], axis=1) for name in (weight, hidden_weight)]
+        bias = ""
+        if operator.bias:
+            halves = [draft.node("Gather", [name, order], axis=1) for name in biases]
+            bias = draft.node("Concat", halves, axis=1)
+        inputs = [steps, *turned, bias, "", *states]
+        while not inputs[-1]:
+            inputs.pop()
+        fields = {"hidden_size": units, "direction": operator.direction}
+        if kind == "GRU":
+            fields["linear_before_reset"] = int(operator.reset_after)
+        whole = draft.name("whole")
+        draft.node(kind, inputs, [whole, *draft.outputs[1:]], **fields)
+        # (T, D, N, units) -> (N, T, D * units)
+        moved = draft.node("Transpose", [whole], perm=[2, 0, 1, 3])
+        shape = draft.constant(np.array([0, 0, -1]), "joined")
+        draft.node("Reshape", [moved, shape], draft.outputs[:1])
+
+    return write
+
+
+def _rnn(call: Call) -> Any:
+    """The plain network, one step after the other: ``h = tanh(W x + R h + b)``."""
+    x, weight, hidden_weight, bias, lengths, initial = (call.input(i) for i in range(6))
+    (units,) = known(call.attribute("hidden_size", None) or call.shape(hidden_weight)[-1])
+    direction = call.attribute("direction", "forward")
+    backward = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[direction]
+    activations = call.attribute("activations", None) or ("Tanh",) * len(backward)
+    known_ones = {"tanh": ops.Tanh(), "relu": ops.ReLU(), "sigmoid": ops.Sigmoid()}
+    for name in ("activation_alpha", "activation_beta", "clip"):
+        if call.attribute(name, None):
+            raise OnnxError(f"{name} is not supported")
+    if any(name.lower() not in known_ones for name in activations):
+        raise OnnxError(f"activations {activations} are not supported, {list(known_ones)} are")
+    batch_first = bool(call.attribute("layout", 0))
+    if batch_first:
+        x = call.apply(ops.Transpose((1, 0, 2)), x, part="steps")
+        if initial is not None:
+            initial = call.apply(ops.Transpose((1, 0, 2)), initial, part="initial")
+    (steps,) = known(call.shape(x)[0])
+    if lengths is not None:
+        given = call.integers(lengths, "the lengths of the sequences")
+        if any(length != steps for length in given):
+            raise OnnxError("sequences of several lengths are not supported")
+    sequences, finals = [], []
+    for number, (turned, activation) in enumerate(zip(backward, activations, strict=True)):
+        place = Known(np.array(number))
+        part = f"direction{number}"
+        w, r = (
+            call.apply(ops.Gather(0), item, place, part=f"{part}.weight")
+            for item in (weight, hidden_weight)
+        )
+        b = None
+        if bias is not None:
+            both = call.apply(ops.Gather(0), bias, place, part=f"{part}.biases")
+            halves = call.apply(ops.Reshape((2, units)), both, part=f"{part}.halves")
+            b = call.apply(ops.Sum(0), halves, part=f"{part}.bias")
+        hidden = None
+        if initial is not None:
+            hidden = call.apply(ops.Gather(0), initial, place, part=f"{part}.initial")
+        rows: list[Any] = [None] * steps
+        for step in reversed(range(steps)) if turned else range(steps):
+            here = f"{part}.step{step}"
+            entry = call.apply(ops.Gather(0), x, Known(np.array(step)), part=f"{here}.x")
+            extra = () if b is None else (b,)
+            z = call.apply(
+                ops.Linear(units, bias=b is not None), entry, w, *extra, part=f"{here}.w"
+            )
+            if hidden is not None:
+                again = call.apply(ops.Linear(units, bias=False), hidden, r, part=f"{here}.r")
+                z = call.apply(ops.Add(), z, again, part=f"{here}.z")
+            hidden = call.apply(known_ones[activation.lower()], z, part=here)
+            rows[step] = hidden
+        sequences.append(_stack(call, rows, 0, f"{part}.y"))  # (T, N, units)
+        finals.append(hidden)
+    axis = 2 if batch_first else 1
+    whole = _stack(call, sequences, 1, "sequences")  # (T, D, N, units)
+    if batch_first:
+        whole = call.apply(ops.Transpose((2, 0, 1, 3)), whole, part="y")
+    return whole, _stack(call, finals, axis - 1, "finals")
+
+
+def _stack(call: Call, items: list[Any], axis: int, part: str) -> Any:
+    if len(items) == 1:
+        return call.apply(ops.Unsqueeze(axis), items[0], part=part)
+    return call.apply(ops.Stack(axis), *items, part=part)
+
+
+RECURRENT: tuple[Rule, ...] = (
+    Rule("LSTM", _recurrent, ops.LSTM, _write_recurrent("LSTM")),
+    Rule("GRU", _recurrent, ops.GRU, _write_recurrent("GRU")),
+    *only_read(_rnn, "RNN"),
+)
