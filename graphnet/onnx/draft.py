@@ -20,6 +20,10 @@ DOMAIN = "graphnet"
 OPERATOR = "graphnet.operator"
 
 
+#: What indices may be for most operators.
+INDICES = ("int32", "int64")
+
+
 class Names:
     """Names that are taken; each is given once.
 
@@ -50,6 +54,8 @@ class Draft:
         specs: of the inputs.
         results: the specs of the outputs.
         nodes: what has been written so far.
+        as_function: whether they become a function although there is one node only, since it would
+            be read as another operator.
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class Draft:
         self.specs: list[Any] = specs
         self.results = results
         self.nodes: list[NodeProto] = []
+        self.as_function = False
         self._name = name
         self._names = names
 
@@ -101,8 +108,6 @@ class Draft:
     def constant(self, array: np.ndarray, role: str) -> str:
         """Write an array as a constant, and return its name."""
         name = self.name(role)
-        if array.dtype == np.dtype("int") and array.dtype != np.int64:
-            array = array.astype("int64")
         tensor = numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name)
         self.nodes.append(onnx.helper.make_node("Constant", [], [name], value=tensor))
         return name
@@ -121,13 +126,13 @@ class Draft:
         """The sum of a value over some axes."""
         return self.node("ReduceSum", [name, self.constant(axes, "axes")], keepdims=keepdims)
 
-    def as_indices(self, name: str, index: int) -> str:
+    def as_indices(self, name: str, index: int, allowed: tuple[str, ...] = INDICES) -> str:
         """An input of indices in a dtype that ONNX takes."""
-        if self.specs[index].dtype in ("int32", "int64"):
+        if self.specs[index].dtype in allowed:
             return name
         return self.node("Cast", [name], to=int(onnx.TensorProto.INT64))
 
-    def indexed(self) -> list[str]:
+    def indexed(self, allowed: tuple[str, ...] = INDICES) -> list[str]:
         """The inputs, the second of which holds indices."""
         x, indices, *others = self.inputs
-        return [x, self.as_indices(indices, 1), *others]
+        return [x, self.as_indices(indices, 1, allowed), *others]

@@ -169,7 +169,8 @@ class Exporter:
         except OnnxError as error:
             raise OnnxError(f"{self._graph.describe(node)}: {error}") from None
         computing = [proto for proto in draft.nodes if proto.op_type != "Constant"]
-        if rule.read is None or (len(computing) > 1 and not rule.plain):
+        apart = rule.read is None or draft.as_function
+        if apart or (len(computing) > 1 and not rule.plain):
             self._nodes.append(self._call(name, operator, rule, inputs, outputs, specs, results))
         else:
             self._nodes.extend(draft.nodes)
@@ -199,6 +200,8 @@ class Exporter:
                 kind, self._opset, given, wanted, specs, results, Names([*given, *wanted])
             )
             rule.write(draft, operator)  # type: ignore[misc]
+            for node in draft.nodes:
+                node.name = ""
             body = onnx.helper.make_function(
                 DOMAIN,
                 title,

@@ -6,6 +6,7 @@ from graphnet.onnx.rules.attention import ATTENTION
 from graphnet.onnx.rules.base import Rule
 from graphnet.onnx.rules.control import CONTROL
 from graphnet.onnx.rules.elementwise import ELEMENTWISE
+from graphnet.onnx.rules.fused import FUSED
 from graphnet.onnx.rules.losses import LOSSES
 from graphnet.onnx.rules.normalization import NORMALIZATION
 from graphnet.onnx.rules.numbers import NUMBERS
@@ -37,6 +38,7 @@ TABLE: tuple[Rule, ...] = (
     *QUANTIZED,
     *SIGNALS,
     *CONTROL,
+    *FUSED,
 )
 
 #: How nodes are read, by domain and name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from functools import reduce
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import ops
-from graphnet.onnx.call import Call, Item
+from graphnet.onnx.call import Call, Item, elem_type
 from graphnet.onnx.draft import Draft
 from graphnet.onnx.rules.base import Rule, only_read, reshape, same
 from graphnet.values import Value
@@ -49,6 +50,18 @@ def _power(call: Call) -> Any:
     wide = "float64" if np.dtype(dtype).kind in "iu" or call.is_known(x) else dtype
     y = call.apply(ops.Power(), call.cast(x, wide, "x"), call.cast(exponent, wide, "exponent"))
     return call.cast(y, dtype)
+
+
+def _ordered(name: str, operator: type[Operator]) -> tuple[Rule, ...]:
+    (rule,) = _binary(name, operator)
+
+    def write(draft: Draft, _: Any) -> None:
+        inputs = draft.inputs
+        if draft.specs[0].dtype == "bool":  # the standard puts numbers in order only
+            inputs = [draft.node("Cast", [x], to=elem_type("uint8")) for x in inputs]
+        draft.node(name, inputs, draft.outputs)
+
+    return (dataclasses.replace(rule, write=write),)
 
 
 def _fold_pairs(name: str, operator: type[Operator]) -> tuple[Rule, ...]:
@@ -114,7 +127,7 @@ def _prelu(call: Call) -> Any:
         slope = reshape(call, slope, (*call.shape(slope), *[1] * (call.rank(x) - 2)), "aligned")
     sizes, rank = call.shape(slope), call.rank(x)
     floating = np.dtype(call.dtype(x)).kind == "f"
-    if floating and all(size == 1 for size in sizes) and len(sizes) <= rank:
+    if floating and all(size == 1 for size in sizes) and len(sizes) <= max(rank, 1):
         return call.apply(ops.PReLU(shared=True), x, reshape(call, slope, (1,), "slope"))
     channels = call.shape(x)[1] if rank > 1 else None
     across = (channels, *[1] * (rank - 2))
@@ -261,10 +274,10 @@ ELEMENTWISE: tuple[Rule, ...] = (
     *_fold_pairs("Sum", ops.Add),
     *only_read(_mean, "Mean"),
     *_binary("Equal", ops.Equal),
-    *_binary("Less", ops.Less),
-    *_binary("Greater", ops.Greater),
-    *_binary("LessOrEqual", ops.LessOrEqual),
-    *_binary("GreaterOrEqual", ops.GreaterOrEqual),
+    *_ordered("Less", ops.Less),
+    *_ordered("Greater", ops.Greater),
+    *_ordered("LessOrEqual", ops.LessOrEqual),
+    *_ordered("GreaterOrEqual", ops.GreaterOrEqual),
     Rule("NotEqual", None, ops.NotEqual, _write_not_equal),
     *_binary("And", ops.And),
     *_binary("Or", ops.Or),

@@ -23,6 +23,7 @@ def _likelihood(call: Call) -> Any:
 
 def _write_likelihood(draft: Draft, operator: ops.NegativeLogLikelihood) -> None:
     x, labels, *weights = draft.inputs
+    labels = draft.as_indices(labels, 1)
     draft.node(
         "NegativeLogLikelihoodLoss",
         [x, labels, *weights],
@@ -44,7 +45,7 @@ def _cross_entropy(call: Call) -> Any:
 
 
 def _write_cross_entropy(draft: Draft, operator: ops.SoftmaxCrossEntropy) -> None:
-    x, labels = draft.inputs
+    x, labels = draft.inputs[0], draft.as_indices(draft.inputs[1], 1)
     fields: dict[str, Any] = {
         "reduction": operator.reduction,
         "ignore_index": operator.ignore_index,

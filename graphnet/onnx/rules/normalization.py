@@ -15,7 +15,7 @@ from graphnet.onnx.rules.base import Rule, only_read
 from graphnet.values import Value
 from ops.operator import known
 
-__all__ = ["NORMALIZATION"]
+__all__ = ["NORMALIZATION", "write_batch_norm"]
 
 
 def _batch_norm(call: Call) -> Any:
@@ -74,7 +74,8 @@ def _batch_norm_training(call: Call, eps: float, momentum: float) -> Any:
     return (*outputs, *flats)
 
 
-def _write_batch_norm(draft: Draft, operator: Any) -> None:
+def write_batch_norm(draft: Draft, operator: Any) -> None:
+    """Write a batch normalization with its running statistics."""
     momentum = {"momentum": operator.momentum} if isinstance(operator, ops.BatchNorm) else {}
     draft.node(
         "BatchNormalization",
@@ -96,7 +97,7 @@ def _layer_norm(call: Call) -> Any:
     rank, sizes = call.rank(), call.shape()
     axis = axis + rank if axis < 0 else axis
     wanted = sizes[axis:]
-    if any(not isinstance(size, int) for size in wanted) or axis == 0 or eps <= 0:
+    if any(not isinstance(size, int) for size in wanted) or eps <= 0:
         return NotImplemented
     if call.shape(scale) != wanted or (bias is not None and call.shape(bias) != wanted):
         return NotImplemented
@@ -249,8 +250,8 @@ def _write_dropout(draft: Draft, operator: ops.Dropout) -> None:
 
 
 NORMALIZATION: tuple[Rule, ...] = (
-    Rule("BatchNormalization", _batch_norm, ops.BatchNorm, _write_batch_norm),
-    Rule("BatchNormalization", _batch_norm, ops.BatchNormInference, _write_batch_norm),
+    Rule("BatchNormalization", _batch_norm, ops.BatchNorm, write_batch_norm),
+    Rule("BatchNormalization", _batch_norm, ops.BatchNormInference, write_batch_norm),
     Rule("LayerNormalization", _layer_norm, ops.LayerNorm, _write_layer_norm, since=17),
     Rule("RMSNormalization", _rms_norm, ops.RMSNorm, _write_rms_norm, since=23, older=True),
     Rule("GroupNormalization", _group_norm, ops.GroupNorm, _write_group_norm, since=21, older=True),

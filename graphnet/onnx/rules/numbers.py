@@ -37,7 +37,11 @@ def _powers(array: np.ndarray, rounding: str) -> np.ndarray:
     wide = np.abs(array.astype("float64"))
     with np.errstate(all="ignore"):
         exponent = np.log2(wide)
-    whole = {"up": np.ceil, "down": np.floor, "nearest": lambda e: np.floor(np.log2(wide * 4 / 3))}
+    whole: dict[str, Any] = {
+        "up": np.ceil,
+        "down": np.floor,
+        "nearest": lambda e: np.floor(np.log2(wide * 4 / 3)),
+    }
     if rounding not in whole:
         raise OnnxError(f"round_mode {rounding!r} is not supported")
     with np.errstate(all="ignore"):

@@ -44,7 +44,8 @@ def _gemm(call: Call) -> Any:
 
 def _is_layer(call: Call, a: Item, b: Item, c: Item) -> bool:
     """Whether a product is that of a linear layer: weights that are stored, a bias per unit."""
-    if not isinstance(b, Known) or call.rank(a) != 2 or np.dtype(call.dtype(a)).kind != "f":
+    stored = isinstance(b, Known) or _is_turned(call)
+    if not stored or call.rank(a) != 2 or np.dtype(call.dtype(a)).kind != "f":
         return False
     sizes = set(call.shape(b))
     return c is None or (
@@ -55,8 +56,12 @@ def _is_layer(call: Call, a: Item, b: Item, c: Item) -> bool:
 
 def _units(call: Call) -> Any:
     sizes = call.shape(1)
-    turned = any(a.name == "transB" and a.i for a in call.proto.attribute)
-    return sizes[0] if turned else sizes[1]
+    return sizes[0] if _is_turned(call) else sizes[1]
+
+
+def _is_turned(call: Call) -> bool:
+    """Whether the second matrix lies as the weights of a layer do."""
+    return any(a.name == "transB" and a.i for a in call.proto.attribute)
 
 
 def _matmul(call: Call) -> Any:

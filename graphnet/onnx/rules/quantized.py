@@ -24,7 +24,7 @@ __all__ = ["QUANTIZED"]
 _WIDE = "float64"
 
 
-def _along(call: Call, item: Item, x: Item, axis: int, block: int) -> Item:
+def _along(call: Call, item: Item, x: Item, axis: int, block: int) -> Any:
     """A scale or zero point in a shape that broadcasts to x."""
     sizes, rank = call.shape(item), call.rank(x)
     if sizes in ((), (1,)):
@@ -79,7 +79,7 @@ def _limits(dtype: str) -> tuple[float, float] | None:
     """The range of an integer dtype; None for a floating one."""
     if "int" not in dtype:
         return None
-    limits: Any = ml_dtypes.iinfo(dtype)
+    limits: Any = ml_dtypes.iinfo(dtype)  # type: ignore[no-untyped-call]
     return float(limits.min), float(limits.max)
 
 

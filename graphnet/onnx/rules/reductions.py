@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import ops
-from graphnet.onnx.call import Call, Item
+from graphnet.onnx.call import Call, Item, elem_type
 from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import Known
@@ -75,8 +75,6 @@ def _reduce(
                 if keepdims or axis not in reduced
             ]
             return _of_nothing(call, kept)
-        if rank == 0:
-            return one(call, x)
         y = call.apply(operator(axis=axes, keepdims=keepdims), ahead(call, x))
         return behind(call, y)
 
@@ -150,13 +148,11 @@ def _backwards(axis: int) -> ops.Slice:
 
 def _write_arg_extremum(name: str) -> Callable[[Draft, Any], None]:
     def write(draft: Draft, operator: Any) -> None:
-        draft.node(
-            name,
-            draft.inputs,
-            draft.outputs,
-            axis=operator.axis,
-            keepdims=int(operator.keepdims),
-        )
+        fields = {"axis": operator.axis, "keepdims": int(operator.keepdims)}
+        (x,) = draft.inputs
+        if draft.specs[0].dtype == "bool":  # the standard compares numbers only
+            x = draft.node("Cast", [x], to=elem_type("uint8"))
+        draft.node(name, [x], draft.outputs, **fields)
 
     return write
 
@@ -167,11 +163,6 @@ def _top_k(call: Call) -> Any:
     largest, in_order = (call.attribute(name, 1) for name in ("largest", "sorted"))
     del in_order  # any order will do where none is asked for
     x = call.input(0)
-    if np.dtype(call.dtype()).kind in "iu":
-        values, indices = call.apply(
-            ops.TopK(int(k), axis, bool(largest)), call.cast(x, "float64", "floats")
-        )
-        return call.cast(values, call.dtype()), indices
     return call.apply(ops.TopK(int(k), axis, bool(largest)), x)
 
 

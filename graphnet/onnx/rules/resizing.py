@@ -98,8 +98,7 @@ def _interpolate(
     if rank in (3, 4, 5) and min(changed) >= 2:
         spatial = list(range(2, rank))
     fields: dict[str, Any] = {"mode": mode, "coordinates": coordinates, **options}
-    if mode == "nearest":
-        fields["nearest"] = rounding
+    fields["nearest"] = rounding
     if sizes is not None:
         fields["size"] = shortest(tuple(known(*(sizes[axis] for axis in spatial))))
     else:
@@ -166,14 +165,14 @@ def _write_resize(draft: Draft, operator: ops.Resize) -> None:
 # by a matrix along each axis
 
 
-def _triangle(distance: np.ndarray) -> np.ndarray:
+def _triangle(distance: np.ndarray) -> Any:
     return np.maximum(1 - np.abs(distance), 0)
 
 
-def _keys(a: float) -> Callable[[np.ndarray], np.ndarray]:
+def _keys(a: float) -> Callable[[np.ndarray], Any]:
     """Keys' cubic with coefficient a."""
 
-    def weight(distance: np.ndarray) -> np.ndarray:
+    def weight(distance: np.ndarray) -> Any:
         d = np.abs(distance)
         near = ((a + 2) * d - (a + 3)) * d * d + 1
         far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
@@ -240,8 +239,9 @@ def _crop_and_resize(
     outside: Any = np.zeros((1,) * len(shape), bool)
     for axis, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         size = shape[axis]
-        scale = scales[axis] if sizes is None else None
-        if (begin, end) == (0.0, 1.0) and (scale == 1 or (sizes and sizes[axis] == size)):
+        scale = scales[axis] if sizes is None else 1.0
+        same = scale == 1 if sizes is None else sizes[axis] == size
+        if (begin, end) == (0.0, 1.0) and same:
             continue
         (n,) = known(size)
         out = math.floor(n * (end - begin) * scale) if sizes is None else int(sizes[axis])
@@ -257,7 +257,7 @@ def _crop_and_resize(
     return call.apply(ops.Where(), call.constant(outside, "bool"), call.constant(value, y), y)
 
 
-def _taps(centre: np.ndarray, n: int, mode: str, rounding: str) -> np.ndarray:
+def _taps(centre: np.ndarray, n: int, mode: str, rounding: str) -> Any:
     """The weights of n entries for outputs at some coordinates."""
     inside = np.clip(centre, 0, n - 1)
     if mode == "nearest":

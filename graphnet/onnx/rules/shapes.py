@@ -15,7 +15,7 @@ from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import FILLED, Known, expect_affordable, from_sizes, is_computed
 from graphnet.onnx.rules.base import Rule, only_read, reshape
 from ops.dimension import Dim, Size
-from ops.operator import Spec
+from ops.operator import Spec, known
 
 __all__ = ["SHAPES"]
 
@@ -166,9 +166,10 @@ def _write_reshape(draft: Draft, operator: ops.Reshape) -> None:
             shape[shape.index(-1)], shape[at] = size, -1
             if not isinstance(size, int):
                 raise OnnxError(f"a reshape of {x} to {operator.shape} cannot be written")
-    if 0 in operator.shape and -1 in shape:
+    if 0 in draft.results[0].shape and -1 in shape:
+        # of no entry, no size can be inferred
         shape = [n if isinstance(n, int) else -1 for n in draft.results[0].shape]
-    allow = {"allowzero": 1} if 0 in operator.shape else {}
+    allow = {"allowzero": 1} if 0 in operator.shape or 0 in draft.results[0].shape else {}
     given = draft.constant(np.array(shape, "int64"), "shape")
     draft.node("Reshape", [*draft.inputs, given], draft.outputs, **allow)
 
@@ -188,7 +189,10 @@ def _write_flatten(draft: Draft, operator: ops.Flatten) -> None:
     if start == 1:
         draft.node("Flatten", draft.inputs, draft.outputs, axis=1)
         return
+    draft.as_function = True  # the standard joins the leading axes as well
     shape = [0] * start + [-1]
+    if 0 in draft.results[0].shape:
+        shape = [n if isinstance(n, int) else -1 for n in draft.results[0].shape]
     draft.node("Reshape", [*draft.inputs, draft.constant(np.array(shape), "shape")], draft.outputs)
 
 
@@ -198,7 +202,9 @@ def _transpose(call: Call) -> Any:
 
 
 def _write_transpose(draft: Draft, operator: ops.Transpose) -> None:
-    draft.node("Transpose", draft.inputs, draft.outputs, perm=operator.axes)
+    axes = operator.axes
+    order = None if axes is None else [axis % draft.specs[0].rank for axis in axes]
+    draft.node("Transpose", draft.inputs, draft.outputs, perm=order)
 
 
 def _squeeze(call: Call) -> Any:
@@ -252,8 +258,6 @@ def _write_expand(draft: Draft, operator: ops.Expand) -> None:
 def _concat(call: Call) -> Any:
     axis = call.attribute("axis", 1 if call.opset < 4 else 0)
     inputs = call.inputs
-    if len(inputs) == 1:
-        return inputs[0]
     return call.apply(ops.Concat(axis), *inputs)
 
 
@@ -272,6 +276,7 @@ def _split(call: Call) -> Any:
     x, axis = call.input(0), call.attribute("axis")
     size = call.shape()[axis]
     parts: tuple[int, ...]
+    said = call.has("split") or call.input(1) is not None
     if call.has("split"):
         parts = tuple(call.attribute("split"))
     elif call.input(1) is not None:
@@ -285,9 +290,8 @@ def _split(call: Call) -> Any:
     call.ignore("num_outputs")
     if len(parts) == 1:
         return x
-    if all(parts):
-        equal = len(set(parts)) == 1
-        return call.apply(ops.Split(len(parts) if equal else parts, axis), x)
+    if all(parts) and (said or len(set(parts)) == 1):
+        return call.apply(ops.Split(parts if said else len(parts), axis), x)
     ends = np.cumsum(parts)
     return tuple(
         call.apply(ops.Slice((int(end - n),), (int(end),), (axis,)), x, part=str(number))
@@ -353,11 +357,11 @@ def _tile(call: Call) -> Any:
     sizes = call.shape()
     if 0 in repeats:
         return _full(tuple(n * k for n, k in zip(sizes, repeats, strict=True)), 0, call.dtype())  # type: ignore[misc]
-    return call.apply(ops.Tile(repeats), call.input(0)) if repeats else call.input(0)
+    return call.apply(ops.Tile(repeats), call.input(0))
 
 
 def _write_tile(draft: Draft, operator: ops.Tile) -> None:
-    repeats = draft.constant(np.array(operator.repeats), "repeats")
+    repeats = draft.constant(np.array(operator.repeats, "int64"), "repeats")
     draft.node("Tile", [*draft.inputs, repeats], draft.outputs)
 
 
@@ -399,15 +403,33 @@ def _depth_to_space(call: Call) -> Any:
 
 
 def _write_depth_to_space(draft: Draft, operator: ops.DepthToSpace) -> None:
-    if draft.specs[0].rank != 4:
-        raise OnnxError(f"the standard knows DepthToSpace of 4 axes only, not {draft.specs[0]}")
-    draft.node(
-        "DepthToSpace",
-        draft.inputs,
-        draft.outputs,
-        blocksize=operator.block_size,
-        mode=operator.mode,
-    )
+    x, size, mode = draft.specs[0], operator.block_size, operator.mode
+    if x.rank == 4:
+        draft.node("DepthToSpace", draft.inputs, draft.outputs, blocksize=size, mode=mode)
+        return
+    count = x.rank - 2
+    channels, *spatial = known(*x.shape[1:])
+    blocks = [size] * count
+    few = channels // size**count
+    # (N, b, b, C, H, W) or (N, C, b, b, H, W) -> (N, C, H, b, W, b)
+    apart = [*blocks, few] if mode == "DCR" else [few, *blocks]
+    channel, first = (count + 1, 1) if mode == "DCR" else (1, 2)
+    order = [axis for i in range(count) for axis in (count + 2 + i, first + i)]
+    whole = [few, *(n * size for n in spatial)]
+    _write_rearranged(draft, [*apart, *spatial], [0, channel, *order], whole)
+
+
+def _write_rearranged(draft: Draft, apart: list[int], order: list[int], joined: list[int]) -> None:
+    """Axes cut apart, put in another order and joined again; the first one stays."""
+    (x,) = draft.inputs
+    batch = draft.specs[0].shape[0]
+    first = batch if isinstance(batch, int) else -1
+    for name, sizes in (("apart", apart), ("joined", joined)):
+        shape = draft.constant(np.array([first, *sizes]), name)
+        last = name == "joined"
+        outputs = draft.outputs if last else None
+        x = draft.node("Reshape", [x, shape], outputs, allowzero=1 if first == 0 else None)
+        x = x if last else draft.node("Transpose", [x], perm=order)
 
 
 def _space_to_depth(call: Call) -> Any:
@@ -418,9 +440,19 @@ def _space_to_depth(call: Call) -> Any:
 
 
 def _write_space_to_depth(draft: Draft, operator: ops.SpaceToDepth) -> None:
-    if draft.specs[0].rank != 4 or operator.mode != "DCR":
-        raise OnnxError("the standard knows SpaceToDepth of 4 axes and mode DCR only")
-    draft.node("SpaceToDepth", draft.inputs, draft.outputs, blocksize=operator.block_size)
+    x, size = draft.specs[0], operator.block_size
+    if x.rank == 4 and operator.mode == "DCR":
+        draft.node("SpaceToDepth", draft.inputs, draft.outputs, blocksize=size)
+        return
+    count = x.rank - 2
+    channels, *spatial = known(*x.shape[1:])
+    few = [n // size for n in spatial]
+    # (N, C, H, b, W, b) -> (N, b, b, C, H, W) or (N, C, b, b, H, W)
+    apart = [channels, *(part for n in few for part in (n, size))]
+    positions, inside = range(2, 2 + 2 * count, 2), range(3, 3 + 2 * count, 2)
+    leading = [*inside, 1] if operator.mode == "DCR" else [1, *inside]
+    joined = [channels * size**count, *few]
+    _write_rearranged(draft, apart, [0, *leading, *positions], joined)
 
 
 # by index
@@ -487,7 +519,7 @@ def _gather_nd(call: Call) -> Any:
 
 
 def _write_gather_nd(draft: Draft, operator: ops.GatherND) -> None:
-    draft.node("GatherND", draft.indexed(), draft.outputs, batch_dims=operator.batch_axes)
+    draft.node("GatherND", draft.indexed(("int64",)), draft.outputs, batch_dims=operator.batch_axes)
 
 
 def _scatter_nd(call: Call) -> Any:
@@ -498,7 +530,7 @@ def _write_scatter_nd(draft: Draft, operator: ops.ScatterND) -> None:
     more = {"reduction": operator.reduction} if draft.opset >= 16 else {}
     if not more and operator.reduction != "none":
         raise OnnxError("ScatterND has reductions from opset 16 on")
-    draft.node("ScatterND", draft.indexed(), draft.outputs, **more)
+    draft.node("ScatterND", draft.indexed(("int64",)), draft.outputs, **more)
 
 
 def _tensor_scatter(call: Call) -> Any:
@@ -519,7 +551,15 @@ def _reverse_sequence(call: Call) -> Any:
 def _write_reverse_sequence(draft: Draft, operator: ops.ReverseSequence) -> None:
     axes = (axis % draft.specs[0].rank for axis in (operator.batch_axis, operator.time_axis))
     batch, time = axes
-    draft.node("ReverseSequence", draft.indexed(), draft.outputs, batch_axis=batch, time_axis=time)
+    if {batch, time} != {0, 1}:
+        raise OnnxError(f"the standard reverses along axes 0 and 1, not along {time} of {batch}")
+    draft.node(
+        "ReverseSequence",
+        draft.indexed(("int64",)),
+        draft.outputs,
+        batch_axis=batch,
+        time_axis=time,
+    )
 
 
 SHAPES: tuple[Rule, ...] = (

@@ -15,7 +15,7 @@ from graphnet.onnx.known import expect_affordable
 from graphnet.onnx.rules.base import Rule, only_read, reshape, same
 from ops.operator import Spec, known
 
-__all__ = ["WINDOWS", "conv", "shortest"]
+__all__ = ["WINDOWS", "conv", "shortest", "write_conv"]
 
 _Pairs = tuple[tuple[int, int], ...]
 
@@ -94,7 +94,7 @@ def _window_attributes(operator: Any, x: Spec) -> dict[str, Any]:
         "strides": list(windows.stride),
         "dilations": list(windows.dilation),
     }
-    if operator.padding == "same":
+    if operator.padding == "same" and set(windows.dilation) == {1}:
         return {**attributes, "auto_pad": "SAME_UPPER"}
     return {**attributes, "pads": _begins_then_ends(windows.padding)}
 
@@ -103,7 +103,7 @@ def _window_attributes(operator: Any, x: Spec) -> dict[str, Any]:
 
 
 def _conv(call: Call) -> Any:
-    return conv(call, *(call.input(number) for number in range(3)))
+    return conv(call, call.input(0), call.input(1), call.input(2))
 
 
 def conv(call: Call, x: Item, weight: Item, bias: Item, part: str = "") -> Any:
@@ -116,7 +116,8 @@ def conv(call: Call, x: Item, weight: Item, bias: Item, part: str = "") -> Any:
     return call.apply(operator, x, weight, bias, part=part)
 
 
-def _write_conv(draft: Draft, operator: ops.Conv) -> None:
+def write_conv(draft: Draft, operator: ops.Conv) -> None:
+    """Write a convolution."""
     attributes = _window_attributes(operator, draft.specs[0])
     draft.node("Conv", draft.inputs, draft.outputs, group=operator.groups, **attributes)
 
@@ -290,15 +291,26 @@ def _lp_pool(call: Call) -> Any:
 
 
 def _write_lp_pool(draft: Draft, operator: ops.LpPool) -> None:
-    if not operator.p.is_integer():
-        raise OnnxError(f"the standard has whole exponents of LpPool, not {operator.p}")
     attributes = _window_attributes(operator, draft.specs[0])
-    dilations = attributes.pop("dilations")
-    if draft.opset >= 18:
-        attributes["dilations"] = dilations
-    elif set(dilations) != {1}:
-        raise OnnxError("LpPool has dilations from opset 18 on")
-    draft.node("LpPool", draft.inputs, draft.outputs, p=int(operator.p), **attributes)
+    whole = operator.p.is_integer()
+    since = 18 if whole else 19
+    if draft.opset < since and set(attributes.pop("dilations")) != {1}:
+        raise OnnxError(f"dilations are there from opset {since} on")
+    if whole:
+        draft.node("LpPool", draft.inputs, draft.outputs, p=int(operator.p), **attributes)
+        return
+    power, root = _powers(draft, operator.p)
+    mean = draft.node("AveragePool", [power], count_include_pad=1, **attributes)
+    count = math.prod(attributes["kernel_shape"])
+    size = draft.constant(np.array(count, draft.specs[0].dtype), "size")
+    draft.node("Pow", [draft.node("Mul", [mean, size]), root], draft.outputs)
+
+
+def _powers(draft: Draft, p: float) -> tuple[str, str]:
+    """The powers of the absolute values, and the exponent of the root."""
+    dtype = draft.specs[0].dtype
+    exponent, root = (draft.constant(np.array(v, dtype), n) for v, n in ((p, "p"), (1 / p, "root")))
+    return draft.node("Pow", [draft.node("Abs", draft.inputs), exponent]), root
 
 
 def _global_lp_pool(call: Call) -> Any:
@@ -306,26 +318,53 @@ def _global_lp_pool(call: Call) -> Any:
 
 
 def _write_global_lp_pool(draft: Draft, operator: ops.GlobalLpPool) -> None:
-    if not operator.p.is_integer():
-        raise OnnxError(f"the standard has whole exponents of GlobalLpPool, not {operator.p}")
-    draft.node("GlobalLpPool", draft.inputs, draft.outputs, p=int(operator.p))
+    if operator.p.is_integer():
+        draft.node("GlobalLpPool", draft.inputs, draft.outputs, p=int(operator.p))
+        return
+    power, root = _powers(draft, operator.p)
+    total = draft.total(power, np.arange(2, draft.specs[0].rank))
+    draft.node("Pow", [total, root], draft.outputs)
 
 
-def _write_adaptive(name: str) -> Any:
-    """Adaptive pooling whose windows are all of one size and distance."""
+def _ranges(n: int, out: int) -> list[tuple[int, int]]:
+    """The windows of adaptive pooling along an axis: even, and without a gap."""
+    return [(i * n // out, -(-(i + 1) * n // out)) for i in range(out)]
 
-    def write(draft: Draft, operator: Any) -> None:
-        x, y = draft.specs[0], draft.results[0]
-        pairs = list(zip(known(*x.shape[2:]), known(*y.shape[2:]), strict=True))
-        if any(n % out for n, out in pairs):
-            raise OnnxError(
-                f"the standard has no adaptive pooling, and {x} does not divide into "
-                f"equal windows, {y.shape[2:]} of them"
-            )
-        kernel = [n // out for n, out in pairs]
-        draft.node(name, draft.inputs, draft.outputs, kernel_shape=kernel, strides=kernel)
 
-    return write
+def _adaptive_axes(draft: Draft) -> list[tuple[int, int, int]]:
+    """The axes that adaptive pooling changes, with their sizes before and after."""
+    x, y = (known(*spec.shape[2:]) for spec in (draft.specs[0], draft.results[0]))
+    sizes = enumerate(zip(x, y, strict=True), start=2)
+    return [(axis, n, out) for axis, (n, out) in sizes if n != out]
+
+
+def _write_adaptive_mean(draft: Draft, _: ops.AdaptiveAvgPool) -> None:
+    """Along each axis the product with a matrix of shares."""
+    (x,), rank = draft.inputs, draft.specs[0].rank
+    letters = "nchwd"[:rank]
+    for axis, n, out in _adaptive_axes(draft):
+        matrix = np.zeros((out, n), draft.specs[0].dtype)
+        for row, (start, end) in enumerate(_ranges(n, out)):
+            matrix[row, start:end] = 1 / (end - start)
+        equation = f"{letters},z{letters[axis]}->{letters.replace(letters[axis], 'z')}"
+        x = draft.node("Einsum", [x, draft.constant(matrix, "shares")], equation=equation)
+    draft.node("Identity", [x], draft.outputs)
+
+
+def _write_adaptive_max(draft: Draft, _: ops.AdaptiveMaxPool) -> None:
+    """Along each axis the largest of the entries of a window, the last of which may repeat."""
+    (x,) = draft.inputs
+    for axis, n, out in _adaptive_axes(draft):
+        windows = _ranges(n, out)
+        widest = max(end - start for start, end in windows)
+        rows = [[min(start + i, end - 1) for i in range(widest)] for start, end in windows]
+        entries = draft.node("Gather", [x, draft.constant(np.array(rows), "windows")], axis=axis)
+        if draft.opset < 18:
+            x = draft.node("ReduceMax", [entries], axes=[axis + 1], keepdims=0)
+        else:
+            axes = draft.constant(np.array([axis + 1]), "axes")
+            x = draft.node("ReduceMax", [entries, axes], keepdims=0)
+    draft.node("Identity", [x], draft.outputs)
 
 
 def _col2im(call: Call) -> Any:
@@ -383,7 +422,7 @@ def _max_unpool(call: Call) -> Any:
 
 
 WINDOWS: tuple[Rule, ...] = (
-    Rule("Conv", _conv, ops.Conv, _write_conv),
+    Rule("Conv", _conv, ops.Conv, write_conv),
     Rule("ConvTranspose", _conv_transpose, ops.ConvTranspose, _write_conv_transpose),
     Rule("MaxPool", _max_pool, ops.MaxPool, _write_max_pool),
     Rule("AveragePool", _average_pool, ops.AvgPool, _write_average_pool),
@@ -391,8 +430,8 @@ WINDOWS: tuple[Rule, ...] = (
     *same("GlobalAveragePool", ops.GlobalAvgPool),
     *same("GlobalMaxPool", ops.GlobalMaxPool),
     Rule("GlobalLpPool", _global_lp_pool, ops.GlobalLpPool, _write_global_lp_pool),
-    Rule("AdaptiveAvgPool", None, ops.AdaptiveAvgPool, _write_adaptive("AveragePool")),
-    Rule("AdaptiveMaxPool", None, ops.AdaptiveMaxPool, _write_adaptive("MaxPool")),
+    Rule("AdaptiveAvgPool", None, ops.AdaptiveAvgPool, _write_adaptive_mean),
+    Rule("AdaptiveMaxPool", None, ops.AdaptiveMaxPool, _write_adaptive_max),
     *only_read(_col2im, "Col2Im"),
     *only_read(_max_unpool, "MaxUnpool"),
 )
