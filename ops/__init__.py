@@ -42,7 +42,9 @@ from ops.elementwise import (
     Where,
 )
 from ops.extremum import ReduceMax, ReduceMin
+from ops.fold import Fold
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU, FoldBatchNorm
+from ops.grid_sample import GridSample
 from ops.gru import GRU
 from ops.hard import Clip, HardSigmoid, HardSwish, Shrink, ThresholdedReLU
 from ops.indexing import Embedding, Gather, GatherElements, GatherND, OneHot
@@ -56,10 +58,12 @@ from ops.normalization import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from ops.operator import Interval, Operator, Parameter, ShapeError, Spec, State
 from ops.pooling import AvgPool, GlobalAvgPool, GlobalLpPool, GlobalMaxPool, LpPool, MaxPool
 from ops.product import ReduceProd
+from ops.quantization import Dequantize, Quantize
 from ops.ranking import ArgMax, ArgMin, TopK
 from ops.rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU
 from ops.reduction import Mean, ReduceL1, ReduceL2, ReduceLogSumExp, Sum
 from ops.resize import Resize
+from ops.rnn import RNN
 from ops.rotary import RotaryEmbedding
 from ops.scattering import ScatterElements, ScatterND, TensorScatter
 from ops.sequence import ReverseSequence
@@ -70,6 +74,7 @@ from ops.special_values import IsInf, IsNaN
 from ops.triangle import Triangle
 from ops.trigonometry import Acos, Acosh, Asin, Asinh, Atan, Atanh, Cos, Cosh, Sin, Sinh, Tan
 from ops.unary import Abs, Ceil, Erf, Exp, Floor, Log, Neg, Reciprocal, Round, Sign, Sqrt
+from ops.unpooling import MaxPoolWithIndices, MaxUnpool
 
 __all__ = [
     "CELU",
@@ -77,6 +82,7 @@ __all__ = [
     "GELU",
     "GRU",
     "LSTM",
+    "RNN",
     "SELU",
     "Abs",
     "Acos",
@@ -115,6 +121,7 @@ __all__ = [
     "CumProd",
     "CumSum",
     "DepthToSpace",
+    "Dequantize",
     "Divide",
     "Dropout",
     "Einsum",
@@ -125,6 +132,7 @@ __all__ = [
     "Expand",
     "Flatten",
     "Floor",
+    "Fold",
     "FoldBatchNorm",
     "Gather",
     "GatherElements",
@@ -134,6 +142,7 @@ __all__ = [
     "GlobalMaxPool",
     "Greater",
     "GreaterOrEqual",
+    "GridSample",
     "GroupNorm",
     "HardSigmoid",
     "HardSwish",
@@ -158,6 +167,8 @@ __all__ = [
     "LpPool",
     "MatMul",
     "MaxPool",
+    "MaxPoolWithIndices",
+    "MaxUnpool",
     "Maximum",
     "Mean",
     "MeanSquaredError",
@@ -176,6 +187,7 @@ __all__ = [
     "Pad",
     "Parameter",
     "Power",
+    "Quantize",
     "RMSNorm",
     "ReLU",
     "Reciprocal",

@@ -27,11 +27,12 @@ FLOORS = (
     # families that need no other
     {
         "ops.activation", "ops.adaptive_pooling", "ops.attention", "ops.bitwise", "ops.cast",
-        "ops.comparison", "ops.convolution", "ops.cumulative", "ops.einsum", "ops.elementwise",
-        "ops.gru", "ops.hard", "ops.linear", "ops.local_response", "ops.loss", "ops.lstm",
-        "ops.modulo", "ops.normalization", "ops.pooling", "ops.ranking", "ops.rectifier",
-        "ops.reduction", "ops.resize", "ops.rotary", "ops.shape", "ops.softmax",
-        "ops.special_values", "ops.trigonometry", "ops.unary",
+        "ops.comparison", "ops.convolution", "ops.cumulative", "ops.dynamic", "ops.einsum",
+        "ops.elementwise", "ops.fold", "ops.grid_sample", "ops.gru", "ops.hard", "ops.linear",
+        "ops.local_response", "ops.loss", "ops.lstm", "ops.modulo", "ops.normalization",
+        "ops.pooling", "ops.quantization", "ops.ranking", "ops.rectifier", "ops.reduction",
+        "ops.resize", "ops.rnn", "ops.rotary", "ops.shape", "ops.softmax", "ops.special_values",
+        "ops.tapers", "ops.trigonometry", "ops.unary",
     },
     # families that build on another
     {
@@ -40,7 +41,7 @@ FLOORS = (
         "ops.sequence", "ops.slicing", "ops.triangle",
     },
     # chains of families
-    {"ops.fused", "ops.scattering"},
+    {"ops.fused", "ops.scattering", "ops.unpooling"},
     {"ops"},
     # rooms that know operators and arrays, and no graph
     {

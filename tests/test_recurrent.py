@@ -15,11 +15,12 @@ from ops.dimension import Dim
 from ops.gru import GRU
 from ops.initializers import Uniform
 from ops.lstm import LSTM
+from ops.rnn import RNN
 
 LARGEST = float(np.finfo(np.float32).max)
 DIRECTIONS = ("forward", "reverse", "bidirectional")
-KINDS = [LSTM, GRU, lambda *args, **fields: GRU(*args, reset_after=False, **fields)]
-each_kind = pytest.mark.parametrize("kind", KINDS, ids=["LSTM", "GRU", "GRU-reset-ahead"])
+KINDS = [LSTM, GRU, lambda *args, **fields: GRU(*args, reset_after=False, **fields), RNN]
+each_kind = pytest.mark.parametrize("kind", KINDS, ids=["LSTM", "GRU", "GRU-reset-ahead", "RNN"])
 X = Spec(("N", 5, 3))
 
 

@@ -26,3 +26,14 @@ def to_dtype(name):
 
 def triangle(operator, x):
     return run("Trilu", x, np.int64(operator.diagonal), upper=int(operator.upper))
+
+
+def quantize(operator, x, scale, zero_point=None):
+    zero = np.zeros(scale.shape, operator.dtype) if zero_point is None else zero_point
+    block = operator.block_size or 0
+    return run("QuantizeLinear", x, scale, zero, axis=operator.axis, block_size=block)
+
+
+def dequantize(operator, x, scale, zero_point=None):
+    block = operator.block_size or 0
+    return run("DequantizeLinear", x, scale, zero_point, axis=operator.axis, block_size=block)

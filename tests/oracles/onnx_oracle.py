@@ -13,7 +13,14 @@ import numpy as np
 
 import ops
 from tests.oracles import as_tuple, expect_agreement
-from tests.oracles.onnx_elementwise import bit_shift, modulo, to_dtype, triangle
+from tests.oracles.onnx_elementwise import (
+    bit_shift,
+    dequantize,
+    modulo,
+    quantize,
+    to_dtype,
+    triangle,
+)
 from tests.oracles.onnx_indexing import (
     gather,
     gather_elements,
@@ -24,16 +31,19 @@ from tests.oracles.onnx_indexing import (
     tensor_scatter,
 )
 from tests.oracles.onnx_node import integers, run, same, unless_empty, unless_scalar
-from tests.oracles.onnx_sequence import attention, gru, lstm, rotary
+from tests.oracles.onnx_sequence import attention, gru, lstm, rnn, rotary
 from tests.oracles.onnx_windows import (
     avg_pool,
     begins_then_ends,
     conv,
     conv_transpose,
+    fold,
     global_lp_pool,
     global_max_pool,
+    grid_sample,
     lp_pool,
     max_pool,
+    max_unpool,
     resize,
 )
 
@@ -241,6 +251,7 @@ def likelihood(operator, x, labels, weights=None):
 SINGLE = {
     ops.Erf: 1e-6,
     ops.GELU: 1e-6,
+    ops.GridSample: 1e-5,  # in its coordinates
     ops.GroupNorm: 1e-6,
     ops.HardSwish: 1e-6,
     ops.LocalResponseNorm: 1e-6,
@@ -255,6 +266,7 @@ _TRAINING = "the standard has no such loss"
 _FUSED = "the standard has the operators of the chain, each by itself"
 
 LACKING = {
+    ops.MaxPoolWithIndices: "its reference implementation counts places in a way of its own",
     ops.ConvReLU: _FUSED,
     ops.BatchNormReLU: _FUSED,
     ops.BatchNormInferenceReLU: _FUSED,
@@ -414,4 +426,10 @@ TABLE = {
     ops.TensorScatter: tensor_scatter,
     ops.ReverseSequence: reverse_sequence,
     ops.RotaryEmbedding: rotary,
+    ops.Quantize: quantize,
+    ops.Dequantize: dequantize,
+    ops.GridSample: unless_empty(grid_sample),
+    ops.Fold: fold,
+    ops.MaxUnpool: unless_empty(max_unpool),
+    ops.RNN: rnn,
 }

@@ -98,3 +98,9 @@ def rotary(operator, x, cos, sin):
         rotary_embedding_dim=2 * pairs,
         interleaved=int(operator.interleaved),
     )
+
+
+def rnn(operator, *inputs):
+    if operator.activation != "tanh":
+        return None  # the reference implementation knows the tangent alone
+    return recurrent("RNN", (0,), operator, inputs)

@@ -146,3 +146,30 @@ def _misses(coordinates, n, out, scale):
         (place(i, n, out, Fraction(scale)), place(i, n, out, float(scale))) for i in range(out)
     )
     return any(2 * exact % 1 == 0 and exact != near for exact, near in pairs)
+
+
+def max_unpool(operator, x, indices):
+    # the size that the windows of the standard would give: each as far apart as it is long
+    if any(n % pooled for n, pooled in zip(operator.size, x.shape[2:], strict=True)):
+        return None
+    kernel = [n // pooled for n, pooled in zip(operator.size, x.shape[2:], strict=True)]
+    return run("MaxUnpool", x, indices, kernel_shape=kernel, strides=kernel)
+
+
+def fold(operator, x):
+    if x.size == 0:
+        return None  # no size can be inferred beside one of 0
+    attributes = padded_windows(operator, np.empty((1, 1, *operator.size)))
+    kernel = integers(*attributes.pop("kernel_shape"))
+    return run("Col2Im", x, integers(*operator.size), kernel, **attributes)
+
+
+def grid_sample(operator, x, grid):
+    return run(
+        "GridSample",
+        x,
+        grid,
+        mode=operator.mode,
+        padding_mode=operator.padding,
+        align_corners=int(operator.align_corners),
+    )

@@ -9,7 +9,7 @@ import numpy as np
 import ops
 from tests.oracles import Lazy, as_tuple, expect_agreement
 from tests.oracles.torch_elementwise import bitwise_not, cumprod, infinite, modulo, shrink, triangle
-from tests.oracles.torch_sequence import attention, gru, lstm
+from tests.oracles.torch_sequence import attention, gru, lstm, rnn
 from tests.oracles.torch_shape import (
     cut,
     depth_to_space,
@@ -33,8 +33,12 @@ from tests.oracles.torch_windows import (
     avg_pool,
     conv,
     conv_transpose,
+    fold,
+    grid_sample,
     lp_pool,
     max_pool,
+    max_pool_with_indices,
+    max_unpool,
     resize,
 )
 
@@ -257,6 +261,8 @@ def penalty(operator, loss, *weights):
 
 #: Of which operators PyTorch knows nothing, and why.
 LACKING = {
+    ops.Quantize: "has quantized tensors of its own, and no function of scales and zero points",
+    ops.Dequantize: "has quantized tensors of its own, and no function of scales and zero points",
     ops.TensorScatter: "writes no run at a place of each example",
     ops.ReverseSequence: "packs sequences of different lengths, and reverses none",
     ops.RotaryEmbedding: "has no function for it",
@@ -429,4 +435,9 @@ TABLE = {
     ops.CumProd: cumprod,
     ops.GatherND: gather_nd,
     ops.ScatterND: scatter_nd,
+    ops.GridSample: grid_sample,
+    ops.Fold: fold,
+    ops.MaxPoolWithIndices: max_pool_with_indices,
+    ops.MaxUnpool: max_unpool,
+    ops.RNN: rnn,
 }

@@ -36,7 +36,8 @@ def attention(operator, query, key, value, mask=None):
     return y.transpose(1, 2).flatten(2)
 
 
-def recurrent(module, operator, x, input_weight, hidden_weight, input_bias, hidden_bias, *states):
+def recurrent(module, operator, *inputs, **fields):
+    x, input_weight, hidden_weight, input_bias, hidden_bias, *states = inputs
     network = getattr(torch.nn, module)(
         x.shape[2],
         operator.units,
@@ -44,6 +45,7 @@ def recurrent(module, operator, x, input_weight, hidden_weight, input_bias, hidd
         batch_first=True,
         bidirectional=operator.directions == 2,
         dtype=x.dtype,
+        **fields,
     )
     learned = {}
     for d, suffix in enumerate(("", "_reverse")[: operator.directions]):
@@ -68,3 +70,7 @@ def lstm(operator, *inputs):
 def gru(operator, *inputs):
     # torch resets after the product only
     return recurrent("GRU", operator, *inputs) if operator.reset_after else None
+
+
+def rnn(operator, *inputs):
+    return recurrent("RNN", operator, *inputs, nonlinearity=operator.activation)
