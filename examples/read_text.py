@@ -1,8 +1,8 @@
 """Read the text on a page with the three networks of PP-OCR.
 
-The first finds lines, the second tells those that stand on their heads, the third reads. All come as
-ONNX files in the package ``rapidocr-onnxruntime`` (see ``examples/model_files.py``); Pillow and SciPy
-are needed as well.
+The first finds lines, the second tells those that stand on their heads, the third reads. All come
+as ONNX files in the package ``rapidocr-onnxruntime`` (see ``examples/model_files.py``); Pillow and
+SciPy are needed as well.
 
     GRAPHNET_MODELS=models python -m examples.read_text page.png
 

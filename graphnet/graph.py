@@ -47,6 +47,9 @@ class Graph:
         GraphError: no outputs, a cycle, a name used twice, an input that no output reaches,
             or one that the outputs reach and the list lacks.
 
+    Attributes:
+        metadata: texts that travel with the graph, such as the licence of a model.
+
     >>> from ops import Linear, ReLU
     >>> x = Input("x", ("N", 4))
     >>> graph = Graph(y=Linear(2)(ReLU()(x)))
@@ -68,6 +71,7 @@ class Graph:
                     f"output {key!r}: expected a graph value, received {type(value).__name__}"
                 )
         self.outputs = dict(outputs)
+        self.metadata: dict[str, str] = {}
         parts = _in_order(reach(outputs.values()))
         self._names = _name_parts(parts, names)
         self.nodes = {self._names[p]: p for p in parts if isinstance(p, Node)}
@@ -180,10 +184,10 @@ class Graph:
         outputs_now = {key: moved.get(value, value) for key, value in self.outputs.items()}
         return self._derive(outputs_now, names)
 
-    @classmethod
-    def _derive(cls, outputs: dict[str, Value], names: dict[Part, str]) -> Graph:
-        graph = cls.__new__(cls)
+    def _derive(self, outputs: dict[str, Value], names: dict[Part, str]) -> Graph:
+        graph = type(self).__new__(type(self))
         graph._build(outputs, names)
+        graph.metadata = dict(self.metadata)
         return graph
 
     def values(self) -> Iterator[Value]:

@@ -79,6 +79,7 @@ HOMES = {
     "hypothesis": "graphnet.testing",
     "llvmlite": "graphnet.kernels",
     "matplotlib": "graphnet.draw",
+    "ml_dtypes": "graphnet.onnx",
     "numba": "graphnet.kernels",
     "onnx": "graphnet.onnx",
     "pytest": "graphnet.pytest_plugin",

@@ -16,8 +16,8 @@ __all__ = ["add_network", "find_network", "is_model_file"]
 #: How a network is named on the command line, for help and errors.
 NETWORK = (
     f"one of {', '.join(models.__all__)}; PACKAGE.MODULE:NAME or FILE.py:NAME, where NAME is a "
-    f"graph or a function that gives one, with literal arguments, as in graphnet.models:resnet(34); "
-    f"or MODEL.onnx"
+    f"graph or a function that gives one, with literal arguments, as in "
+    f"graphnet.models:resnet(34); or MODEL.onnx"
 )
 
 

@@ -49,14 +49,7 @@ def _run(options: argparse.Namespace) -> int:
     feeds = _feeds(graph, dict(options.input), options.batch, options.seed)
     net = Executor(graph, options.backend, seed=options.seed)
     outputs = {name: net.to_host(y) for name, y in net.forward(**feeds).items()}
-    rows = [
-        (
-            name,
-            show(Spec(y.shape, y.dtype.name)),
-            *(_number(f, y) for f in (np.min, np.mean, np.max)),
-        )
-        for name, y in outputs.items()
-    ]
+    rows = [(name, show(Spec(y.shape, y.dtype.name)), *_figures(y)) for name, y in outputs.items()]
     print(render_table(("output", "array", "least", "mean", "greatest"), rows))
     if options.out is not None:
         with options.out.open("wb") as file:  # by a path, savez would add a suffix
@@ -65,12 +58,12 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _feeds(graph: Graph, files: dict[str, Path], batch: int, seed: int) -> dict[str, np.ndarray]:
+def _feeds(graph: Graph, files: dict[str, Path], batch: int, seed: int) -> dict[str, Any]:
     """What the files hold; random numbers for inputs of floats without a file, zeros for others."""
     for name in files:
         if name not in graph.inputs:
             raise ValueError(f"no input is called {name!r}; expected {list(graph.inputs)}")
-    feeds = {name: _read(path) for name, path in files.items()}
+    feeds: dict[str, Any] = {name: _read(path) for name, path in files.items()}
     for name, array in feeds.items():
         sizes = graph.inputs[name].shape
         if sizes and sizes[0] == "N" and array.ndim:

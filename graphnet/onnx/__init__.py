@@ -9,5 +9,6 @@ if find_spec("onnx") is None:
 
 from graphnet.onnx.errors import OnnxError, UndecidedError
 from graphnet.onnx.loading import load
+from graphnet.onnx.saving import save, to_model
 
-__all__ = ["OnnxError", "UndecidedError", "load"]
+__all__ = ["OnnxError", "UndecidedError", "load", "save", "to_model"]

@@ -11,7 +11,7 @@ from onnx import AttributeProto, NodeProto, numpy_helper
 
 import ops
 from graphnet.onnx.errors import OnnxError
-from graphnet.onnx.known import Known, to_sizes
+from graphnet.onnx.known import Known, is_computed, to_sizes
 from graphnet.values import Value
 from ops.dimension import Size
 from ops.operator import Operator
@@ -198,7 +198,7 @@ class Call:
         array = self.array(item, what)
         if array.size != 1:
             raise OnnxError(f"expected one number for {what}, received shape {array.shape}")
-        return array.reshape(()).item() if array.dtype.kind != "V" else float(array.reshape(()))
+        return array.reshape(()).item() if is_computed(array.dtype) else float(array.reshape(()))
 
     def sizes(self, item: Item | int, what: str) -> tuple[Size, ...]:
         """The entries of an item as sizes, the batch among them.
@@ -252,6 +252,8 @@ class Call:
         dtype = self.importer.computed(dtype)
         if item is None or self.dtype(item) == dtype:
             return item
+        if not is_computed(np.dtype(dtype)) and not isinstance(item, Known):
+            raise self.importer.undecided(item, f"what becomes {dtype}")
         if isinstance(item, Known):
             slope = None if item.slope is None else item.slope.astype(dtype)
             return Known(converted(item.array, dtype, saturate), slope)
@@ -275,7 +277,7 @@ def converted(array: np.ndarray, dtype: str, saturate: bool = True) -> np.ndarra
         array = np.array([float(text) for text in array.reshape(-1)]).reshape(array.shape)
     if dtype.startswith("float8") and saturate and array.dtype.kind in "fV":
         limits = ml_dtypes.finfo(dtype)
-        wide = array.astype("float32") if array.dtype.kind == "V" else array
+        wide = array if is_computed(array.dtype) else array.astype("float32")
         array = np.clip(wide, float(limits.min), float(limits.max))
     with np.errstate(all="ignore"):
         return array.astype(dtype)

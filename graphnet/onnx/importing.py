@@ -6,19 +6,23 @@ computed from them) is computed at once; the rest is declared as nodes of the gr
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
+import ops
 from graphnet.graph import Graph
 from graphnet.onnx.call import Call, Item, Items, dtype_name, elem_type
+from graphnet.onnx.draft import DOMAIN, OPERATOR
 from graphnet.onnx.errors import OnnxError, UndecidedError
-from graphnet.onnx.known import Known, Leaf, fold
+from graphnet.onnx.known import Known, Leaf, fold, is_computed
 from graphnet.onnx.rules import READERS
 from graphnet.values import (
     RESERVED,
@@ -110,10 +114,13 @@ class Importer:
         self._trainable = trainable
         self._dtype = dtype
         self._functions = {(f.domain, f.name, _overload(f)): f for f in model.functions}
+        self.inputs: dict[str, Input] = {}
         self._names: set[str] = set()
         self._leaves: dict[str, Parameter | State] = {}
         self._values: dict[int, tuple[Known, Value]] = {}
+        self._docs: dict[str, str] = {}
         self._where = source
+        self._doc = ""
         self._count = 0
         self._uses = Counter(
             name
@@ -163,9 +170,11 @@ class Importer:
                 raise OnnxError(f"{self.source}: output {name!r} is no tensor")
             outputs[name] = self.value(item)
         try:
-            return Graph(**outputs)
+            graph = Graph(**outputs)
         except GraphError as error:
             raise OnnxError(f"{self.source}: {error}") from None
+        graph.metadata.update(_notes(self.model), **self._docs)
+        return graph
 
     def _input(self, value: onnx.ValueInfoProto) -> Item:
         kind = value.type.WhichOneof("value")
@@ -189,32 +198,44 @@ class Importer:
         while name in RESERVED:
             name += "_"
         try:
-            return Input(name, shape, dtype)
+            self.inputs[value.name] = Input(name, shape, dtype)
         except (TypeError, ValueError) as error:
             raise OnnxError(f"{self.source}: {error}") from None
+        return self.inputs[value.name]
 
     def _declared(self, name: str, shape: onnx.TensorShapeProto) -> list[int | str]:
-        """The sizes that the model gives an input; a free first one is the batch."""
-        sizes: list[int | str] = [
-            dim.dim_value if dim.HasField("dim_value") else "N" for dim in shape.dim
-        ]
-        free = {
-            dim.dim_param or str(axis)
-            for axis, dim in enumerate(shape.dim)
-            if axis and not dim.HasField("dim_value")
-        }
-        first = shape.dim[0].dim_param if sizes and sizes[0] == "N" else None
-        if free - {first}:
-            shown = [
-                dim.dim_param or "?" if s == "N" else s
-                for dim, s in zip(shape.dim, sizes, strict=True)
-            ]
+        """The sizes that the model gives an input; a free one that is the batch is ``N``."""
+        sizes: list[int | str] = []
+        for axis, dim in enumerate(shape.dim):
+            if dim.HasField("dim_value"):
+                sizes.append(dim.dim_value)
+            elif dim.dim_param == self._batch or (axis == 0 and not dim.dim_param):
+                sizes.append("N")
+            else:
+                sizes.append(dim.dim_param or "?")
+        free = [size for size in sizes if isinstance(size, str) and size != "N"]
+        if free:
+            wanted = ", ".join("..." if size in free else repr(size) for size in sizes)
             raise OnnxError(
-                f"{self.source}: input {name!r} has free sizes beside the batch, "
-                f"({', '.join(map(str, shown))}): bind them, such as "
-                f"shapes={{{name!r}: ({', '.join(['N', *['...'] * (len(sizes) - 1)])})}}"
+                f"{self.source}: input {name!r} is ({', '.join(map(str, sizes))}), with free "
+                f"sizes beside the batch: bind them, shapes={{{name!r}: ({wanted})}}"
             )
         return sizes
+
+    @cached_property
+    def _batch(self) -> str:
+        """The symbol of the model that is the batch."""
+        shapes = [
+            value.type.tensor_type.shape.dim
+            for value in self.model.graph.input
+            if value.name not in self._shapes and value.name not in self._constants
+        ]
+        symbols = [dim.dim_param for dims in shapes for dim in dims if dim.dim_param]
+        first = [dims[0].dim_param for dims in shapes if dims and dims[0].dim_param]
+        for found in (["N"] if "N" in symbols else [], first, symbols):
+            if found:
+                return found[0]
+        return "N"
 
     # graphs, functions and nodes
 
@@ -236,8 +257,9 @@ class Importer:
         inputs: list[Item],
         attributes: Mapping[str, onnx.AttributeProto],
         outer: Scope,
+        wanted: list[bool],
     ) -> tuple[Item, ...]:
-        """The outputs of a function for some inputs; those left out are nothing."""
+        """The wanted outputs of a function for some inputs; those left out are nothing."""
         names = list(body.input)
         if len(inputs) > len(names):
             raise OnnxError(f"expected at most {len(names)} inputs, received {len(inputs)}")
@@ -250,8 +272,10 @@ class Importer:
         opsets = {**outer.opsets, **_opsets(body.opset_import)}
         scope = Scope(items, opsets, None, given, outer.depth + 1)
         self._expect_depth(scope)
-        self._run_nodes(body.node, list(body.output), scope)
-        return tuple(scope.find(name) for name in body.output)
+        pairs = zip(body.output, wanted, strict=False)
+        outputs = [name if want else "" for name, want in pairs]
+        self._run_nodes(body.node, list(filter(None, outputs)), scope)
+        return tuple(map(scope.find, outputs))
 
     def _expect_depth(self, scope: Scope) -> None:
         if scope.depth > DEPTH:
@@ -263,9 +287,17 @@ class Importer:
         for tensor in graph.initializer:
             if tensor.name in scope.items:
                 raise OnnxError(f"{self.source}: {tensor.name!r} is stored twice")
-            leaf = Leaf(tensor.name, self._may_train(tensor), self._uses[tensor.name] == 1)
+            decay = _properties(tensor).get("graphnet.decay")
+            leaf = Leaf(
+                tensor.name,
+                self._may_train(tensor),
+                self._uses[tensor.name] == 1,
+                None if decay is None else decay == "true",
+            )
+            if tensor.doc_string:
+                self._docs[f"onnx.value.{tensor.name}.doc_string"] = tensor.doc_string
             array = self.narrowed(numpy_helper.to_array(tensor))
-            kept = scope.outer is None and array.dtype.kind in "biuf"
+            kept = scope.outer is None and is_computed(array.dtype)
             scope.items[tensor.name] = Known(array, None, leaf if kept else None, tensor.name)
 
     def _may_train(self, tensor: TensorProto) -> bool:
@@ -276,8 +308,8 @@ class Importer:
             chosen = bool(chosen(tensor.name))
         elif not isinstance(chosen, bool):
             chosen = tensor.name in chosen
-        dtype = dtype_name(tensor.data_type)
-        return chosen and (np.dtype(dtype).kind == "f" or dtype in NARROW)
+        dtype = self.computed(dtype_name(tensor.data_type))
+        return chosen and dtype in ("float16", "float32", "float64")
 
     def _run_nodes(self, nodes: Iterable[NodeProto], outputs: list[str], scope: Scope) -> None:
         for node in _needed(nodes, outputs):
@@ -288,6 +320,7 @@ class Importer:
         if self._count > NODES:
             raise OnnxError(f"{self.source}: expected at most {NODES} nodes, loops unrolled")
         outer = self._where
+        self._doc = node.doc_string
         label = node.name or next(filter(None, node.output), "")
         self._where = f"{self.source}, node {label!r}"
         try:
@@ -318,11 +351,15 @@ class Importer:
 
     def _read(self, call: Call) -> Items:
         node, scope = call.proto, call.scope
+        wanted = [bool(name) for name in node.output]
         domain = _domain(node.domain)
         function = self._functions.get((node.domain, node.op_type, _overload(node)))
         if function is not None:
+            own = _own_operator(function)
+            if own is not None:
+                return self.apply(own, tuple(call.inputs), call.name())
             attributes = self._given(call)
-            return self.run_function(function, call.inputs, attributes, scope)
+            return self.run_function(function, call.inputs, attributes, scope, wanted)
         rule = READERS.get((domain, node.op_type))
         if rule is not None:
             assert rule.read is not None
@@ -333,7 +370,7 @@ class Importer:
         body = _standard_body(call)
         if body is None:
             raise OnnxError(f"{node.op_type}-{call.opset} with these inputs is not supported")
-        return self.run_function(body, call.inputs, self._given(call), scope)
+        return self.run_function(body, call.inputs, self._given(call), scope, wanted)
 
     def _given(self, call: Call) -> dict[str, onnx.AttributeProto]:
         """The attributes of a node, those that refer to its function's resolved."""
@@ -377,14 +414,16 @@ class Importer:
         except ValueError:
             # what has no gradient may still be computed now
             whole = [v for v in values if isinstance(v, Value) and not v.spec.is_floating]
-            depends = {name for value in whole for name in self._inputs_of(value)}
+            depends = {name for value in whole for name in self.inputs_of(value)}
             if whole and depends and all(map(self._is_feedable, whole)):
                 raise self.undecided(whole[0], f"integers for {type(operator).__name__}") from None
             raise
+        if self._doc and node.name:
+            self._docs[f"onnx.node.{node.name}.doc_string"] = self._doc
         return node.visible_outputs
 
     def _is_feedable(self, value: Value) -> bool:
-        return bool(self._inputs_of(value))
+        return bool(self.inputs_of(value))
 
     def value(self, item: Item) -> Value:
         """An item as a value of the graph: a parameter for an initializer, else a constant.
@@ -400,7 +439,7 @@ class Importer:
             raise OnnxError(
                 "a shape that holds the batch is used as data: bind it with shapes={input: sizes}"
             )
-        if item.array.dtype.kind not in "biuf":
+        if not is_computed(item.array.dtype):
             raise OnnxError(f"{item.dtype} arrays are not supported as data of a graph")
         if item.leaf is not None:
             return self._parameter(item, item.leaf)
@@ -412,13 +451,12 @@ class Importer:
     def _parameter(self, item: Known, leaf: Leaf) -> Value:
         found = self._leaves.get(leaf.name)
         if found is None:
-            decay = item.array.ndim > 1
             found = self._leaves[leaf.name] = Parameter(
                 leaf.name,
                 item.shape,
                 Stored(item.array),
                 item.dtype,
-                decay=decay,
+                decay=item.array.ndim > 1 if leaf.decay is None else leaf.decay,
                 trainable=leaf.trainable,
             )
         return found
@@ -445,7 +483,7 @@ class Importer:
         """The error for an item that had to be known."""
         if not isinstance(item, Value):
             return OnnxError(f"expected a tensor for {what}, received {type(item).__name__}")
-        inputs = self._inputs_of(item)
+        inputs = self.inputs_of(item)
         how = " or ".join(f"constants={{{name!r}: array}}" for name in inputs)
         return UndecidedError(
             f"{self._where}: {what} must be known while the model is read, but depends on "
@@ -453,9 +491,10 @@ class Importer:
             inputs,
         )
 
-    def _inputs_of(self, value: Value) -> tuple[str, ...]:
-        parts = reach([value])
-        return tuple(part.name or "" for part in parts if isinstance(part, Input))
+    def inputs_of(self, value: Value) -> tuple[str, ...]:
+        """The names of the model's inputs on which a value depends."""
+        reached = set(reach([value]))
+        return tuple(name for name, part in self.inputs.items() if part in reached)
 
     # dtypes
 
@@ -467,6 +506,42 @@ class Importer:
         """An array in the dtype that takes the place of its own."""
         dtype = self.computed(array.dtype.name)
         return array if dtype == array.dtype.name else array.astype(dtype)
+
+
+def _notes(model: ModelProto) -> dict[str, str]:
+    """What a model says about itself."""
+    notes = {
+        "onnx.doc_string": model.doc_string,
+        "onnx.domain": model.domain,
+        "onnx.model_version": str(model.model_version or ""),
+        "onnx.graph.name": model.graph.name,
+        "onnx.graph.doc_string": model.graph.doc_string,
+    }
+    notes |= {f"onnx.property.{entry.key}": entry.value for entry in model.metadata_props}
+    for value in (*model.graph.input, *model.graph.output):
+        notes[f"onnx.value.{value.name}.doc_string"] = value.doc_string
+    return {key: text for key, text in notes.items() if text}
+
+
+def _own_operator(function: FunctionProto) -> Operator | None:
+    """The operator for which a function stands that graphnet wrote; None for any other."""
+    properties = {entry.key: entry.value for entry in function.metadata_props}
+    if function.domain != DOMAIN or OPERATOR not in properties:
+        return None
+    try:
+        said = json.loads(properties[OPERATOR])
+        cls, fields = vars(ops)[said["name"]], said["fields"]
+        assert issubclass(cls, Operator)
+        operator: Operator = cls(**{key: _frozen(value) for key, value in fields.items()})
+    except Exception as error:
+        raise OnnxError(
+            f"function {function.name!r} does not say which operator it is: {error}"
+        ) from None
+    return operator
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def _is_trained(item: Item) -> bool:

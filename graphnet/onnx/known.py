@@ -19,10 +19,23 @@ from ops.elementwise import Add, Divide, Multiply, Subtract, Where
 from ops.operator import Operator, ShapeError, Spec, expect_outputs, show
 from ops.shape import Flatten, Rearrangement, Reshape, Squeeze, Transpose, Unsqueeze
 
-__all__ = ["AFFORDABLE", "Known", "Leaf", "expect_affordable", "fold", "from_sizes", "to_sizes"]
+__all__ = [
+    "AFFORDABLE",
+    "FILLED",
+    "Known",
+    "Leaf",
+    "expect_affordable",
+    "fold",
+    "from_sizes",
+    "is_computed",
+    "to_sizes",
+]
 
 #: How many bytes a folded array may have, unless it is made of larger ones.
 AFFORDABLE = 64 * 2**20
+
+#: The same for one entry over and over, which takes no memory as long as it is only looked at.
+FILLED = 2**30
 
 #: What only gives the entries of a parameter another order or shape: the result is a parameter too.
 _BIJECTIVE = (Flatten, Reshape, Squeeze, Transpose, Unsqueeze)
@@ -36,6 +49,8 @@ class Leaf:
     trainable: bool
     alone: bool
     """Whether one node reads it, and no other."""
+    decay: bool | None = None
+    """Whether weight decay applies; None where the file does not say."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +71,11 @@ class Known:
     def dtype(self) -> str:
         """The name of the dtype, which may be one that NumPy itself lacks, such as bfloat16."""
         return self.array.dtype.name
+
+
+def is_computed(dtype: np.dtype[Any]) -> bool:
+    """Whether operators compute in it: not text, and no dtype that NumPy itself lacks."""
+    return dtype.isbuiltin == 1 and dtype.kind in "biuf"
 
 
 def from_sizes(sizes: tuple[Size, ...], dtype: str = "int64") -> Known:
@@ -100,10 +120,10 @@ def fold(operator: Operator, inputs: tuple[Known | None, ...]) -> tuple[Known, .
 
 def compute(operator: Operator, arrays: tuple[np.ndarray | None, ...]) -> tuple[np.ndarray, ...]:
     """The outputs of an operator; narrow floats are computed in float32 and rounded to them."""
-    narrow = {a.dtype for a in arrays if a is not None and a.dtype.kind == "V"}
+    narrow = {a.dtype for a in arrays if a is not None and not is_computed(a.dtype)}
     if narrow:
         wide = tuple(
-            a.astype("float32") if a is not None and a.dtype.kind == "V" else a for a in arrays
+            a if a is None or is_computed(a.dtype) else a.astype("float32") for a in arrays
         )
         (dtype, *_) = narrow
         outputs = compute(operator, wide)
@@ -136,7 +156,9 @@ def compute(operator: Operator, arrays: tuple[np.ndarray | None, ...]) -> tuple[
 
 
 def expect_affordable(
-    outputs: tuple[Spec, ...], inputs: tuple[np.ndarray | None, ...] = ()
+    outputs: tuple[Spec, ...],
+    inputs: tuple[np.ndarray | None, ...] = (),
+    limit: int = AFFORDABLE,
 ) -> None:
     """Refuse a result that is far larger than what it is made of.
 
@@ -145,9 +167,9 @@ def expect_affordable(
     """
     read = sum(array.nbytes for array in inputs if array is not None)
     for spec in outputs:
-        if int(spec.nbytes) > max(AFFORDABLE, 8 * read):  # type: ignore[call-overload]
+        if int(spec.nbytes) > max(limit, 8 * read):  # type: ignore[call-overload]
             raise OnnxError(
-                f"expected constants of at most {AFFORDABLE >> 20} MiB, received {show(spec)}"
+                f"expected constants of at most {limit >> 20} MiB, received {show(spec)}"
             )
 
 

@@ -8,17 +8,32 @@ from tests.oracles.onnx_node import run
 
 
 def attention(operator, query, key, value, mask=None):
+    groups, past = operator.key_value_heads or operator.heads, operator.past
+    if past >= key.shape[1]:
+        return None  # what is past comes in other inputs, and something has to be left
+
+    def four(x):
+        """The past keys or values with the heads ahead of the positions."""
+        batch, positions, features = x[:, :past].shape
+        return x[:, :past].reshape(batch, positions, groups, features // groups).swapaxes(1, 2)
+
+    cached = (four(key), four(value)) if past else (None, None)
+    before, after = operator.window
     if mask is not None:
         # the standard wants two axes or more
         mask = np.broadcast_to(mask, (len(query), operator.heads, query.shape[1], key.shape[1]))
     return run(
         "Attention",
         query,
-        key,
-        value,
+        key[:, past:],
+        value[:, past:],
         mask,
+        *cached,
         q_num_heads=operator.heads,
-        kv_num_heads=operator.heads,
+        kv_num_heads=groups,
+        softcap=operator.softcap or 0.0,
+        left_window_size=-1 if before is None else before,
+        right_window_size=-1 if after is None else after,
         is_causal=int(operator.causal),
         scale=operator.scale,
     )

@@ -12,20 +12,26 @@ F = Lazy("torch.nn.functional")
 
 def attention(operator, query, key, value, mask=None):
     batch, queries, keys = len(query), query.shape[1], key.shape[1]
-    causal = operator.causal
-    if mask is not None:
+    if operator.softcap is not None:
+        return None  # PyTorch's function has none
+    groups = operator.key_value_heads or operator.heads
+    before, after = operator.window
+    after = 0 if operator.causal else after
+    ahead = torch.arange(keys) - torch.arange(queries)[:, None] - operator.past
+    visible = (ahead >= (-math.inf if before is None else -before)) & (
+        ahead <= (math.inf if after is None else after)
+    )
+    if mask is None:
+        mask = visible
+    else:
         mask = mask.broadcast_to(batch, operator.heads, queries, keys)
-        if causal:
-            # torch takes a mask or causal, not both
-            visible, causal = torch.ones(queries, keys, dtype=torch.bool).tril(), False
-            hidden = False if mask.dtype == torch.bool else -math.inf
-            mask = torch.where(visible, mask, hidden)
+        mask = torch.where(visible, mask, False if mask.dtype == torch.bool else -math.inf)
     query, key, value = (
-        x.unflatten(2, (operator.heads, x.shape[2] // operator.heads)).transpose(1, 2)
-        for x in (query, key, value)
+        x.unflatten(2, (heads, x.shape[2] // heads)).transpose(1, 2)
+        for x, heads in ((query, operator.heads), (key, groups), (value, groups))
     )
     y = F.scaled_dot_product_attention(
-        query, key, value, mask, is_causal=causal, scale=operator.scale
+        query, key, value, mask, scale=operator.scale, enable_gqa=groups != operator.heads
     )
     return y.transpose(1, 2).flatten(2)
 

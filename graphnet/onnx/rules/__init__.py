@@ -7,6 +7,7 @@ from graphnet.onnx.rules.control import CONTROL
 from graphnet.onnx.rules.elementwise import ELEMENTWISE
 from graphnet.onnx.rules.losses import LOSSES
 from graphnet.onnx.rules.normalization import NORMALIZATION
+from graphnet.onnx.rules.numbers import NUMBERS
 from graphnet.onnx.rules.products import PRODUCTS
 from graphnet.onnx.rules.reductions import REDUCTIONS
 from graphnet.onnx.rules.shapes import SHAPES
@@ -21,6 +22,7 @@ TABLE: tuple[Rule, ...] = (
     *NORMALIZATION,
     *PRODUCTS,
     *ELEMENTWISE,
+    *NUMBERS,
     *REDUCTIONS,
     *SHAPES,
     *LOSSES,

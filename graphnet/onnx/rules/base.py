@@ -31,10 +31,10 @@ class Rule:
             the standard defines it.  None for an operator of ours that the standard lacks.
         operator: which of ours is written as it.
         write: how; several nodes where the standard has no operator of this meaning.
-        since: the first opset with this form of the operator; under an older one its function
-            is written in its place.
-        whole: whether the standard has one operator of the same meaning.  Others are written
-            as a function, by whose name they are read again.
+        since: the first opset with this form of the operator.
+        older: whether other operators are written in its place under an older opset.
+        plain: whether several nodes are written as they are, since they are read as one again.
+            Else they become a function.
         domain: of the ONNX operator.
     """
 
@@ -43,7 +43,8 @@ class Rule:
     operator: type[Operator] | None = None
     write: Write | None = None
     since: int = 13
-    whole: bool = True
+    older: bool = False
+    plain: bool = False
     domain: str = ""
 
 

@@ -10,8 +10,6 @@ import numpy as np
 
 import ops
 from graphnet.onnx.call import Call, Item
-from graphnet.onnx.errors import OnnxError
-from graphnet.onnx.known import Known
 from graphnet.onnx.rules.base import Rule, only_read, reshape, same
 from graphnet.values import Value
 from ops.operator import Operator
@@ -43,18 +41,6 @@ def _binary(name: str, operator: type[Operator]) -> tuple[Rule, ...]:
         draft.node(name, draft.inputs, draft.outputs)
 
     return (Rule(name, read, operator, write),)
-
-
-def _divide(call: Call) -> Any:
-    a, b = _aligned(call)
-    whole = np.dtype(call.dtype(a)).kind in "iu"
-    if whole and call.is_known(a) and call.is_known(b):
-        over, under = call.array(a, "a"), call.array(b, "b")
-        if not under.all():
-            raise OnnxError("a constant is divided by 0")
-        quotient = np.abs(over) // np.abs(under)  # towards 0, as C has it
-        return Known((quotient * np.sign(over) * np.sign(under)).astype(over.dtype))
-    return call.apply(ops.Divide(), a, b)
 
 
 def _power(call: Call) -> Any:
@@ -90,12 +76,6 @@ def _mean(call: Call) -> Any:
     total = reduce(lambda a, b: call.apply(ops.Add(), a, b, part="sum"), call.inputs)
     count = call.constant(len(call.inputs), total)
     return call.apply(ops.Divide(), total, count)
-
-
-def _negate(call: Call) -> Any:
-    if np.dtype(call.dtype()).kind == "i" and isinstance(call.input(0), Known):
-        return call.apply(ops.Subtract(), call.constant(0, call.input(0)), call.input(0))
-    return call.apply(ops.Neg(), *call.inputs)
 
 
 def _clip(call: Call) -> Any:
@@ -261,17 +241,6 @@ def _hardmax(call: Call) -> Any:
     return reshape(call, y, sizes)
 
 
-def _shrink(call: Call) -> Any:
-    x = call.input(0)
-    bias, lambd = call.attribute("bias"), call.attribute("lambd")
-    low = call.apply(ops.Less(), x, call.constant(-lambd, x), part="low")
-    high = call.apply(ops.Less(), call.constant(lambd, x), x, part="high")
-    above = call.apply(ops.Subtract(), x, call.constant(bias, x), part="above")
-    below = call.apply(ops.Add(), x, call.constant(bias, x), part="below")
-    inside = call.apply(ops.Where(), high, above, call.constant(0, x), part="inside")
-    return call.apply(ops.Where(), low, below, inside)
-
-
 def _where(call: Call) -> Any:
     return call.apply(ops.Where(), *call.inputs)
 
@@ -287,7 +256,7 @@ ELEMENTWISE: tuple[Rule, ...] = (
     *_binary("Add", ops.Add),
     *_binary("Sub", ops.Subtract),
     *_binary("Mul", ops.Multiply),
-    Rule("Div", _divide, ops.Divide, _write_plain("Div")),
+    *_binary("Div", ops.Divide),
     Rule("Pow", _power, ops.Power, _write_plain("Pow")),
     *_fold_pairs("Max", ops.Maximum),
     *_fold_pairs("Min", ops.Minimum),
@@ -298,7 +267,7 @@ ELEMENTWISE: tuple[Rule, ...] = (
     *_binary("Greater", ops.Greater),
     *_binary("LessOrEqual", ops.LessOrEqual),
     *_binary("GreaterOrEqual", ops.GreaterOrEqual),
-    Rule("NotEqual", None, ops.NotEqual, _write_not_equal, whole=False),
+    Rule("NotEqual", None, ops.NotEqual, _write_not_equal),
     *_binary("And", ops.And),
     *_binary("Or", ops.Or),
     *_binary("Xor", ops.Xor),
@@ -311,7 +280,7 @@ ELEMENTWISE: tuple[Rule, ...] = (
     *same("Sqrt", ops.Sqrt),
     *same("Reciprocal", ops.Reciprocal),
     *same("Abs", ops.Abs),
-    Rule("Neg", _negate, ops.Neg, _write_plain("Neg")),
+    *same("Neg", ops.Neg),
     *same("Erf", ops.Erf),
     *same("Floor", ops.Floor),
     *same("Ceil", ops.Ceil),
@@ -331,12 +300,12 @@ ELEMENTWISE: tuple[Rule, ...] = (
     *same("HardSwish", ops.HardSwish, since=14),
     Rule("Gelu", _gelu, ops.GELU, _write_gelu, since=20),
     Rule("Selu", _selu, ops.SELU, _write_plain("Selu")),
-    Rule("Swish", _swish, ops.SiLU, _write_silu, since=24),
+    Rule("Swish", _swish, ops.SiLU, _write_silu, since=24, older=True),
     Rule("Softplus", _softplus, ops.Softplus, _write_softplus),
-    Rule("PRelu", _prelu, ops.PReLU, _write_prelu),
+    Rule("PRelu", _prelu, ops.PReLU, _write_prelu, plain=True),
     Rule("Clip", _clip, ops.Clip, _write_clip),
     Rule("Softmax", _softmax(ops.Softmax), ops.Softmax, _write_softmax("Softmax")),
     Rule("LogSoftmax", _softmax(ops.LogSoftmax), ops.LogSoftmax, _write_softmax("LogSoftmax")),
     *only_read(_hardmax, "Hardmax"),
-    *only_read(_shrink, "Shrink"),
+    *same("Shrink", ops.Shrink, lambd="threshold", bias="bias"),
 )

@@ -169,11 +169,11 @@ def _write_penalty(draft: Draft, operator: ops.L2Penalty) -> None:
 LOSSES: tuple[Rule, ...] = (
     Rule("NegativeLogLikelihoodLoss", _likelihood, ops.NegativeLogLikelihood, _write_likelihood),
     Rule("SoftmaxCrossEntropyLoss", _cross_entropy, ops.SoftmaxCrossEntropy, _write_cross_entropy),
-    Rule("MeanSquaredError", None, ops.MeanSquaredError, _write_squared, whole=False),
-    Rule("L1Loss", None, ops.L1Loss, _write_absolute, whole=False),
-    Rule("Huber", None, ops.Huber, _write_huber, whole=False),
-    Rule("BinaryCrossEntropy", None, ops.BinaryCrossEntropy, _write_binary, whole=False),
-    Rule("Hinge", None, ops.Hinge, _write_hinge, whole=False),
-    Rule("KLDivergence", None, ops.KLDivergence, _write_divergence, whole=False),
-    Rule("L2Penalty", None, ops.L2Penalty, _write_penalty, whole=False),
+    Rule("MeanSquaredError", None, ops.MeanSquaredError, _write_squared),
+    Rule("L1Loss", None, ops.L1Loss, _write_absolute),
+    Rule("Huber", None, ops.Huber, _write_huber),
+    Rule("BinaryCrossEntropy", None, ops.BinaryCrossEntropy, _write_binary),
+    Rule("Hinge", None, ops.Hinge, _write_hinge),
+    Rule("KLDivergence", None, ops.KLDivergence, _write_divergence),
+    Rule("L2Penalty", None, ops.L2Penalty, _write_penalty),
 )

@@ -270,8 +270,7 @@ PRODUCTS: tuple[Rule, ...] = (
         None,
         ops.ScaledDotProductAttention,
         _write_attention,
-        whole=False,
     ),
-    Rule("LSTM", _recurrent, ops.LSTM, _write_recurrent("LSTM"), whole=False),
-    Rule("GRU", _recurrent, ops.GRU, _write_recurrent("GRU"), whole=False),
+    Rule("LSTM", _recurrent, ops.LSTM, _write_recurrent("LSTM")),
+    Rule("GRU", _recurrent, ops.GRU, _write_recurrent("GRU")),
 )

@@ -188,21 +188,27 @@ def _write_top_k(draft: Draft, operator: ops.TopK) -> None:
     )
 
 
-def _cumulative(call: Call) -> Any:
-    axis = call.number(1, "the axis")
-    exclusive, reverse = (bool(call.attribute(name)) for name in ("exclusive", "reverse"))
-    return call.apply(ops.CumSum(int(axis), exclusive, reverse), call.input(0))
+def _cumulative(operator: Any) -> Callable[[Call], Any]:
+    def read(call: Call) -> Any:
+        axis = call.number(1, "the axis")
+        exclusive, reverse = (bool(call.attribute(name)) for name in ("exclusive", "reverse"))
+        return call.apply(operator(int(axis), exclusive, reverse), call.input(0))
+
+    return read
 
 
-def _write_cumulative(draft: Draft, operator: ops.CumSum) -> None:
-    axis = draft.constant(np.array(operator.axis), "axis")
-    draft.node(
-        "CumSum",
-        [*draft.inputs, axis],
-        draft.outputs,
-        exclusive=int(operator.exclusive),
-        reverse=int(operator.reverse),
-    )
+def _write_cumulative(name: str) -> Callable[[Draft, Any], None]:
+    def write(draft: Draft, operator: Any) -> None:
+        axis = draft.constant(np.array(operator.axis), "axis")
+        draft.node(
+            name,
+            [*draft.inputs, axis],
+            draft.outputs,
+            exclusive=int(operator.exclusive),
+            reverse=int(operator.reverse),
+        )
+
+    return write
 
 
 REDUCTIONS: tuple[Rule, ...] = (
@@ -219,5 +225,6 @@ REDUCTIONS: tuple[Rule, ...] = (
     Rule("ArgMax", _arg_extremum(ops.ArgMax), ops.ArgMax, _write_arg_extremum("ArgMax")),
     Rule("ArgMin", _arg_extremum(ops.ArgMin), ops.ArgMin, _write_arg_extremum("ArgMin")),
     Rule("TopK", _top_k, ops.TopK, _write_top_k),
-    Rule("CumSum", _cumulative, ops.CumSum, _write_cumulative, since=14),
+    Rule("CumSum", _cumulative(ops.CumSum), ops.CumSum, _write_cumulative("CumSum"), since=14),
+    Rule("CumProd", _cumulative(ops.CumProd), ops.CumProd, _write_cumulative("CumProd"), since=26),
 )

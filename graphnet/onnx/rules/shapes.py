@@ -11,7 +11,7 @@ import numpy as np
 import ops
 from graphnet.onnx.call import Call, Item, dtype_name
 from graphnet.onnx.errors import OnnxError
-from graphnet.onnx.known import Known, expect_affordable, from_sizes
+from graphnet.onnx.known import FILLED, Known, expect_affordable, from_sizes, is_computed
 from graphnet.onnx.rules.base import Rule, only_read, reshape
 from ops.dimension import Dim, Size
 from ops.operator import Spec
@@ -27,9 +27,9 @@ _END = 2**63 - 1
 
 def _full(sizes: tuple[int, ...], value: Any, dtype: Any) -> Known:
     """A new constant, unless it is far too large."""
-    if np.dtype(dtype).kind in "biuf":
-        expect_affordable((Spec(sizes, np.dtype(dtype).name),))
-    return Known(np.full(sizes, value, dtype))
+    if is_computed(np.dtype(dtype)):
+        expect_affordable((Spec(sizes, np.dtype(dtype).name),), limit=FILLED)
+    return Known(np.broadcast_to(np.asarray(value, dtype), sizes))
 
 
 # shapes as data
@@ -384,27 +384,7 @@ def _pad(call: Call) -> Any:
         pairs = [(max(begin, 0), max(end, 0)) for begin, end in pairs]
     if not any(map(any, pairs)):
         return x
-    if mode == "wrap":
-        return _wrap(call, x, pairs)
-    dtype = call.dtype(x)
-    if np.dtype(dtype).kind != "f":
-        if mode == "constant" and call.is_known(x):
-            return Known(np.pad(call.array(x, "x"), pairs, constant_values=value))
-        wide = call.apply(ops.Pad(tuple(pairs), float(value), mode), call.cast(x, "float64", "x"))
-        return call.cast(wide, dtype)
     return call.apply(ops.Pad(tuple(pairs), float(value), mode), x)
-
-
-def _wrap(call: Call, x: Any, pairs: list[tuple[int, int]]) -> Any:
-    """Padding by the entries of the other end."""
-    for axis, (begin, end) in enumerate(pairs):
-        size = call.shape(x)[axis]
-        if begin or end:
-            if not isinstance(size, int):
-                raise OnnxError("wrapping around the batch is not supported")
-            places = np.arange(-begin, size + end) % size
-            x = call.apply(ops.Gather(axis), x, Known(places), part=f"axis{axis}")
-    return x
 
 
 def _write_pad(draft: Draft, operator: ops.Pad) -> None:
@@ -444,32 +424,13 @@ def _write_space_to_depth(draft: Draft, operator: ops.SpaceToDepth) -> None:
     draft.node("SpaceToDepth", draft.inputs, draft.outputs, blocksize=operator.block_size)
 
 
-# dtypes
-
-
-def _cast(call: Call) -> Any:
-    return _converted(call, dtype_name(call.attribute("to")))
-
-
-def _cast_like(call: Call) -> Any:
-    return _converted(call, call.dtype(1))
-
-
-def _converted(call: Call, dtype: str) -> Any:
-    rounding = call.attribute("round_mode", "up")
-    if rounding not in ("up", None) and dtype == "float8_e8m0fnu":
-        raise OnnxError(f"round_mode {rounding!r} is not supported")
-    saturate = bool(call.attribute("saturate", 1))
-    return call.cast(call.input(0), dtype, "", saturate=saturate)
-
-
 # by index
 
 
 def _gather(call: Call) -> Any:
     x, indices = call.inputs
     axis = call.attribute("axis")
-    if isinstance(x, Known) and x.array.dtype.kind not in "biuf" and isinstance(indices, Known):
+    if isinstance(x, Known) and x.dtype == "object" and isinstance(indices, Known):
         return Known(np.take(x.array, indices.array, axis=axis))
     return call.apply(ops.Gather(axis), x, indices)
 
@@ -555,20 +516,18 @@ SHAPES: tuple[Rule, ...] = (
     Rule("Unsqueeze", _unsqueeze, ops.Unsqueeze, _write_unsqueeze),
     Rule("Expand", _expand, ops.Expand, _write_expand),
     Rule("Concat", _concat, ops.Concat, _write_concat),
-    Rule("Stack", None, ops.Stack, _write_stack, whole=False),
+    Rule("Stack", None, ops.Stack, _write_stack),
     Rule("Split", _split, ops.Split, _write_split),
     Rule("Slice", _slice, ops.Slice, _write_slice),
     Rule("Tile", _tile, ops.Tile, _write_tile),
     Rule("Pad", _pad, ops.Pad, _write_pad),
     Rule("DepthToSpace", _depth_to_space, ops.DepthToSpace, _write_depth_to_space),
     Rule("SpaceToDepth", _space_to_depth, ops.SpaceToDepth, _write_space_to_depth),
-    *only_read(_cast, "Cast"),
-    *only_read(_cast_like, "CastLike"),
     Rule("Gather", _gather, ops.Gather, _write_gather),
     Rule("GatherElements", _gather_elements, ops.GatherElements, _write_gather_elements),
     Rule("ScatterElements", _scatter_elements, ops.ScatterElements, _write_scatter_elements),
     *only_read(_scatter_elements, "Scatter"),
-    Rule("Embedding", None, ops.Embedding, _write_embedding, whole=False),
+    Rule("Embedding", None, ops.Embedding, _write_embedding),
     Rule("OneHot", _one_hot, ops.OneHot, _write_one_hot),
     *only_read(_reverse_sequence, "ReverseSequence"),
 )

@@ -487,8 +487,8 @@ WINDOWS: tuple[Rule, ...] = (
     *same("GlobalAveragePool", ops.GlobalAvgPool),
     *same("GlobalMaxPool", ops.GlobalMaxPool),
     Rule("GlobalLpPool", _global_lp_pool, ops.GlobalLpPool, _write_global_lp_pool),
-    Rule("AdaptiveAvgPool", None, ops.AdaptiveAvgPool, _write_adaptive("AveragePool"), whole=False),
-    Rule("AdaptiveMaxPool", None, ops.AdaptiveMaxPool, _write_adaptive("MaxPool"), whole=False),
+    Rule("AdaptiveAvgPool", None, ops.AdaptiveAvgPool, _write_adaptive("AveragePool")),
+    Rule("AdaptiveMaxPool", None, ops.AdaptiveMaxPool, _write_adaptive("MaxPool")),
     Rule("Resize", _resize, ops.Resize, _write_resize),
     *only_read(_resize, "Upsample"),
 )
