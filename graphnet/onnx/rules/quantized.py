@@ -12,8 +12,9 @@ import numpy as np
 
 import ops
 from graphnet.onnx.call import Call, Item, dtype_name
+from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
-from graphnet.onnx.known import Known
+from graphnet.onnx.known import Known, is_computed
 from graphnet.onnx.rules.base import Rule, only_read, reshape
 from graphnet.onnx.rules.windows import conv
 from ops.operator import known
@@ -22,6 +23,10 @@ __all__ = ["QUANTIZED"]
 
 #: The sum of 8-bit products in it is exact.
 _WIDE = "float64"
+
+
+#: What :class:`ops.Quantize` gives.
+_INTEGERS = ("uint8", "int8", "uint16", "int16")
 
 
 def _along(call: Call, item: Item, x: Item, axis: int, block: int) -> Any:
@@ -50,6 +55,8 @@ def _quantize(call: Call) -> Any:
     if np.dtype(call.dtype(x)).kind in "iu":
         x = call.cast(x, call.dtype(scale), "x")
     scale = call.cast(scale, call.dtype(x), "scale")
+    if dtype in _INTEGERS and is_computed(np.dtype(call.dtype(x))):
+        return call.apply(ops.Quantize(axis, block or None, dtype), x, scale, zero)
     return _quantized(call, x, scale, zero, dtype, (axis, block), saturate)
 
 
@@ -75,6 +82,27 @@ def _quantized(
     return call.cast(y, dtype, "", saturate=saturate)
 
 
+def _write_scaled(name: str) -> Any:
+    def write(draft: Draft, operator: Any) -> None:
+        fields: dict[str, Any] = {"axis": operator.axis}
+        narrow = {"uint8", "int8", "int32"}
+        dtype = draft.results[0].dtype if name == "QuantizeLinear" else draft.specs[0].dtype
+        if draft.opset < 21 and (operator.block_size or dtype not in narrow):
+            raise OnnxError("blocks and 16-bit integers are there from opset 21 on")
+        if operator.block_size:
+            fields["block_size"] = operator.block_size
+        inputs = draft.inputs
+        if name == "QuantizeLinear" and not [*inputs, ""][2]:
+            # without a zero point the dtype is uint8
+            shape = known(*draft.specs[1].shape)
+            zero = draft.constant(np.zeros(shape, operator.dtype), "zero")
+            inputs = [*inputs[:2], zero] if operator.dtype != "uint8" else inputs
+            draft.as_function = operator.dtype != "uint8"
+        draft.node(name, inputs, draft.outputs, **fields)
+
+    return write
+
+
 def _limits(dtype: str) -> tuple[float, float] | None:
     """The range of an integer dtype; None for a floating one."""
     if "int" not in dtype:
@@ -88,6 +116,9 @@ def _dequantize(call: Call) -> Any:
     axis, block = call.attribute("axis", 1), call.attribute("block_size", 0)
     wanted = call.attribute("output_dtype", 0)
     dtype = dtype_name(wanted) if wanted else call.dtype(scale)
+    floats = call.dtype(scale)
+    if np.dtype(call.dtype(x)).kind in "iu" and dtype == floats and is_computed(np.dtype(floats)):
+        return call.apply(ops.Dequantize(axis, block or None), x, scale, zero)
     y = _centred(call, x, zero, call.dtype(scale), (axis, block))
     y = call.apply(ops.Multiply(), y, _along(call, scale, x, axis, block))
     return call.cast(y, dtype)
@@ -164,8 +195,8 @@ def _qlinear_conv(call: Call) -> Any:
 
 
 QUANTIZED: tuple[Rule, ...] = (
-    *only_read(_quantize, "QuantizeLinear"),
-    *only_read(_dequantize, "DequantizeLinear"),
+    Rule("QuantizeLinear", _quantize, ops.Quantize, _write_scaled("QuantizeLinear")),
+    Rule("DequantizeLinear", _dequantize, ops.Dequantize, _write_scaled("DequantizeLinear")),
     *only_read(_matmul_integer, "MatMulInteger"),
     *only_read(_conv_integer, "ConvInteger"),
     *only_read(_qlinear_matmul, "QLinearMatMul"),

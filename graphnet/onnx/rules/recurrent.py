@@ -11,20 +11,28 @@ from graphnet.onnx.call import Call, Item
 from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import Known
-from graphnet.onnx.rules.base import Rule, only_read, reshape
+from graphnet.onnx.rules.base import Rule, reshape
 from ops.operator import known
 
 __all__ = ["RECURRENT"]
 
 #: The place of each of our gates among those of the standard.
-_ORDER = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2)}  # i, o, f, c -> i, f, g, o; z, r, h -> r, z, n
-_BACK = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
+_ORDER = {
+    "LSTM": (0, 2, 3, 1),  # i, o, f, c -> i, f, g, o
+    "GRU": (1, 0, 2),  # z, r, h -> r, z, n
+    "RNN": (0,),
+}
+_BACK = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
 
-_USUAL = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh")}
+_OPERATORS: dict[str, Any] = {"LSTM": ops.LSTM, "GRU": ops.GRU, "RNN": ops.RNN}
+
+_USUAL = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 
 
 def _gates(call: Call, item: Item, order: tuple[int, ...], units: int, part: str) -> Any:
     """The rows of the gates in another order."""
+    if len(order) == 1:
+        return item
     rows = np.concatenate([np.arange(units) + units * gate for gate in order])
     return call.apply(ops.Gather(1), item, Known(rows), part=part)
 
@@ -37,6 +45,9 @@ def _recurrent(call: Call) -> Any:
     directions = 2 if direction == "bidirectional" else 1
     activations = call.attribute("activations", None)
     usual = _USUAL[kind] * directions
+    options: dict[str, Any] = {}
+    if kind == "RNN" and activations and {a.lower() for a in activations} == {"relu"}:
+        options["activation"], activations = "relu", None
     if activations is not None and tuple(a.lower() for a in activations) != tuple(
         a.lower() for a in usual
     ):
@@ -49,7 +60,6 @@ def _recurrent(call: Call) -> Any:
     if call.attribute("input_forget", 0):
         raise OnnxError("input_forget is not supported")
     batch_first = bool(call.attribute("layout", 0))
-    options: dict[str, Any] = {}
     if kind == "GRU":
         options["reset_after"] = bool(call.attribute("linear_before_reset", 0))
     steps = call.shape(x)[1 if batch_first else 0]
@@ -57,7 +67,7 @@ def _recurrent(call: Call) -> Any:
         given = call.integers(lengths, "the lengths of the sequences")
         if any(length != steps for length in given):
             raise OnnxError("sequences of several lengths are not supported")
-    states = [call.input(5)] if kind == "GRU" else [call.input(5), call.input(6)]
+    states = [call.input(5), call.input(6)] if kind == "LSTM" else [call.input(5)]
     if kind == "LSTM" and call.input(7) is not None:
         peepholes = call.array(7, "the peepholes")
         if peepholes.any():
@@ -80,9 +90,7 @@ def _recurrent(call: Call) -> Any:
             _gates(call, half, _ORDER[kind], units, f"{part}_bias")
             for half, part in zip(halves, ("input", "hidden"), strict=True)
         ]
-    operator: Any = {"LSTM": ops.LSTM, "GRU": ops.GRU}[kind](
-        units, direction=direction, bias=bias is not None, **options
-    )
+    operator = _OPERATORS[kind](units, direction=direction, bias=bias is not None, **options)
     y, *finals = call.apply(operator, x, *weights, *biases, *states)
     # (N, T, D * units) -> (N, T, D, units)
     sizes = (*call.shape(y)[:2], directions, units)
@@ -110,9 +118,11 @@ def _write_recurrent(kind: str) -> Any:
         inputs = [steps, *turned, bias, "", *states]
         while not inputs[-1]:
             inputs.pop()
-        fields = {"hidden_size": units, "direction": operator.direction}
+        fields: dict[str, Any] = {"hidden_size": units, "direction": operator.direction}
         if kind == "GRU":
             fields["linear_before_reset"] = int(operator.reset_after)
+        if kind == "RNN":
+            fields["activations"] = [operator.activation.capitalize()] * operator.directions
         whole = draft.name("whole")
         draft.node(kind, inputs, [whole, *draft.outputs[1:]], **fields)
         # (T, D, N, units) -> (N, T, D * units)
@@ -123,75 +133,8 @@ def _write_recurrent(kind: str) -> Any:
     return write
 
 
-def _rnn(call: Call) -> Any:
-    """The plain network, one step after the other: ``h = tanh(W x + R h + b)``."""
-    x, weight, hidden_weight, bias, lengths, initial = (call.input(i) for i in range(6))
-    (units,) = known(call.attribute("hidden_size", None) or call.shape(hidden_weight)[-1])
-    direction = call.attribute("direction", "forward")
-    backward = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}[direction]
-    activations = call.attribute("activations", None) or ("Tanh",) * len(backward)
-    known_ones = {"tanh": ops.Tanh(), "relu": ops.ReLU(), "sigmoid": ops.Sigmoid()}
-    for name in ("activation_alpha", "activation_beta", "clip"):
-        if call.attribute(name, None):
-            raise OnnxError(f"{name} is not supported")
-    if any(name.lower() not in known_ones for name in activations):
-        raise OnnxError(f"activations {activations} are not supported, {list(known_ones)} are")
-    batch_first = bool(call.attribute("layout", 0))
-    if batch_first:
-        x = call.apply(ops.Transpose((1, 0, 2)), x, part="steps")
-        if initial is not None:
-            initial = call.apply(ops.Transpose((1, 0, 2)), initial, part="initial")
-    (steps,) = known(call.shape(x)[0])
-    if lengths is not None:
-        given = call.integers(lengths, "the lengths of the sequences")
-        if any(length != steps for length in given):
-            raise OnnxError("sequences of several lengths are not supported")
-    sequences, finals = [], []
-    for number, (turned, activation) in enumerate(zip(backward, activations, strict=True)):
-        place = Known(np.array(number))
-        part = f"direction{number}"
-        w, r = (
-            call.apply(ops.Gather(0), item, place, part=f"{part}.weight")
-            for item in (weight, hidden_weight)
-        )
-        b = None
-        if bias is not None:
-            both = call.apply(ops.Gather(0), bias, place, part=f"{part}.biases")
-            halves = call.apply(ops.Reshape((2, units)), both, part=f"{part}.halves")
-            b = call.apply(ops.Sum(0), halves, part=f"{part}.bias")
-        hidden = None
-        if initial is not None:
-            hidden = call.apply(ops.Gather(0), initial, place, part=f"{part}.initial")
-        rows: list[Any] = [None] * steps
-        for step in reversed(range(steps)) if turned else range(steps):
-            here = f"{part}.step{step}"
-            entry = call.apply(ops.Gather(0), x, Known(np.array(step)), part=f"{here}.x")
-            extra = () if b is None else (b,)
-            z = call.apply(
-                ops.Linear(units, bias=b is not None), entry, w, *extra, part=f"{here}.w"
-            )
-            if hidden is not None:
-                again = call.apply(ops.Linear(units, bias=False), hidden, r, part=f"{here}.r")
-                z = call.apply(ops.Add(), z, again, part=f"{here}.z")
-            hidden = call.apply(known_ones[activation.lower()], z, part=here)
-            rows[step] = hidden
-        sequences.append(_stack(call, rows, 0, f"{part}.y"))  # (T, N, units)
-        finals.append(hidden)
-    axis = 2 if batch_first else 1
-    whole = _stack(call, sequences, 1, "sequences")  # (T, D, N, units)
-    if batch_first:
-        whole = call.apply(ops.Transpose((2, 0, 1, 3)), whole, part="y")
-    return whole, _stack(call, finals, axis - 1, "finals")
-
-
-def _stack(call: Call, items: list[Any], axis: int, part: str) -> Any:
-    if len(items) == 1:
-        return call.apply(ops.Unsqueeze(axis), items[0], part=part)
-    return call.apply(ops.Stack(axis), *items, part=part)
-
-
 RECURRENT: tuple[Rule, ...] = (
     Rule("LSTM", _recurrent, ops.LSTM, _write_recurrent("LSTM")),
     Rule("GRU", _recurrent, ops.GRU, _write_recurrent("GRU")),
-    *only_read(_rnn, "RNN"),
+    Rule("RNN", _recurrent, ops.RNN, _write_recurrent("RNN")),
 )

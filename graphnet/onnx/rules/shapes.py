@@ -14,6 +14,7 @@ from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import FILLED, Known, expect_affordable, from_sizes, is_computed
 from graphnet.onnx.rules.base import Rule, only_read, reshape
+from ops import dynamic
 from ops.dimension import Dim, Size
 from ops.operator import Spec, known
 
@@ -88,28 +89,13 @@ def _eye_like(call: Call) -> Any:
 
 
 def _non_zero(call: Call) -> Any:
-    array = call.array(0, "the input")
-    return Known(np.array(np.nonzero(np.atleast_1d(array)), dtype="int64"))
+    return Known(dynamic.nonzero(call.array(0, "the input")))
 
 
 def _unique(call: Call) -> Any:
-    array = call.array(0, "the input")
-    axis, ordered = call.attribute("axis", None), call.attribute("sorted")
-    if axis is None:
-        array, axis = array.reshape(-1), 0
-    _, first, inverse, counts = np.unique(
-        array, return_index=True, return_inverse=True, return_counts=True, axis=axis
-    )
-    inverse = inverse.reshape(-1)
-    if not ordered:
-        order = np.argsort(first)
-        places = np.argsort(order)
-        first, counts, inverse = first[order], counts[order], places[inverse]
-    found = np.take(array, first, axis=axis)
-    return tuple(
-        Known(np.asarray(a, "int64" if number else None))
-        for number, a in enumerate((found, first, inverse, counts))
-    )
+    axis, in_order = call.attribute("axis", None), bool(call.attribute("sorted"))
+    found = dynamic.unique(call.array(0, "the input"), axis, in_order=in_order)
+    return tuple(map(Known, found))
 
 
 def _compress(call: Call) -> Any:
@@ -118,6 +104,24 @@ def _compress(call: Call) -> Any:
         x, axis = reshape(call, x, (_size_of(call),), "flat"), 0
     kept = np.flatnonzero(call.array(1, "the condition"))
     return call.apply(ops.Gather(axis), x, Known(kept.astype("int64")))
+
+
+def _non_max_suppression(call: Call) -> Any:
+    boxes, scores = call.array(0, "the boxes"), call.array(1, "the scores")
+    given = [None if call.input(i) is None else call.number(i, "a bound") for i in (2, 3, 4)]
+    most, overlap, score = (
+        default if value is None else value
+        for value, default in zip(given, (0, 0.0, -math.inf), strict=True)
+    )
+    chosen = dynamic.non_max_suppression(
+        boxes,
+        scores,
+        most=int(most),
+        overlap=float(overlap),
+        score=float(score),
+        centred=bool(call.attribute("center_point_box")),
+    )
+    return Known(chosen)
 
 
 def _size_of(call: Call) -> Any:
@@ -572,6 +576,7 @@ SHAPES: tuple[Rule, ...] = (
     *only_read(_non_zero, "NonZero"),
     *only_read(_unique, "Unique"),
     *only_read(_compress, "Compress"),
+    *only_read(_non_max_suppression, "NonMaxSuppression"),
     Rule("Reshape", _reshape, ops.Reshape, _write_reshape, since=14),
     Rule("Flatten", _flatten, ops.Flatten, _write_flatten),
     Rule("Transpose", _transpose, ops.Transpose, _write_transpose),

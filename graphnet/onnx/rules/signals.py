@@ -12,6 +12,7 @@ from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import Known, expect_affordable
 from graphnet.onnx.rules.base import Rule, only_read
 from ops.operator import Spec, known
+from ops.tapers import mel_weight_matrix
 
 __all__ = ["SIGNALS"]
 
@@ -108,30 +109,11 @@ def _stft(call: Call) -> Any:
 
 
 def _mel_weights(call: Call) -> Any:
-    bins, length, rate = (int(call.number(i, "the mel matrix")) for i in range(3))
+    bands, length, rate = (int(call.number(i, "the mel matrix")) for i in range(3))
     low, high = (float(call.number(i, "the mel matrix")) for i in (3, 4))
-    kind = call.attribute("output_datatype", 1)
-    rows = length // 2 + 1
-    expect_affordable((Spec((rows, bins), "float64"),))
-
-    def to_mel(hertz: Any) -> Any:
-        return 2595 * np.log10(1 + hertz / 700)
-
-    mels = np.arange(bins + 2) * (to_mel(high) - to_mel(low)) / (bins + 2) + to_mel(low)
-    hertz = 700 * (10 ** (mels / 2595) - 1)
-    edges = ((length + 1) * hertz // rate).astype(int)
-    found = np.zeros((rows, bins))
-    for number in range(bins):
-        left, centre, right = edges[number : number + 3]
-        if left == centre:
-            found[centre, number] = 1
-        rising = np.arange(left, centre + 1)
-        if left != centre:
-            found[rising, number] = (rising - left) / (centre - left)
-        if centre != right:
-            falling = np.arange(centre, right)
-            found[falling, number] = (right - falling) / (right - centre)
-    return call.cast(Known(found), dtype_name(kind))
+    dtype = dtype_name(call.attribute("output_datatype", 1))
+    expect_affordable((Spec((length // 2 + 1, bands), "float64"),))
+    return call.cast(Known(mel_weight_matrix(bands, length, rate, low, high, "float64")), dtype)
 
 
 SIGNALS: tuple[Rule, ...] = (

@@ -12,8 +12,9 @@ from graphnet.onnx.call import Call, Item
 from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import expect_affordable
-from graphnet.onnx.rules.base import Rule, only_read, reshape, same
+from graphnet.onnx.rules.base import Rule, same
 from ops.operator import Spec, known
+from ops.windows import Windows
 
 __all__ = ["WINDOWS", "conv", "shortest", "write_conv"]
 
@@ -217,41 +218,15 @@ def _max_pool(call: Call) -> Any:
     fields = _ceiled(call, _pool_fields(call))
     order = call.attribute("storage_order", 0)
     if call.wants(1):
-        return _with_places(call, fields, order)
+        operator = ops.MaxPoolWithIndices(**_compact(fields), column_major=bool(order))
+        return call.apply(operator, call.input(0))
     return _in_floats(call, ops.MaxPool(**_compact(fields)), call.input(0))
 
 
-def _with_places(call: Call, fields: dict[str, Any], order: int) -> Any:
-    """Maxima, and where they lie in the flattened input."""
-    x, sizes = call.input(0), known(*call.shape())
-    y = _in_floats(call, ops.MaxPool(**_compact(fields)), x)
-    operator = ops.MaxPool(**_compact(fields))
-    windows = operator.windows(Spec(sizes))
-    spatial = sizes[2:]
-    numbers = np.arange(math.prod(spatial)).reshape(spatial, order="F" if order else "C")
-    padded = np.pad(numbers, windows.padding, constant_values=-1)
-    entries: Any = call.cast(x, "float64", "entries")
-    low = ops.Pad(((0, 0), (0, 0), *windows.padding), -math.inf)
-    entries = call.apply(low, entries, part="padded") if padded.shape != spatial else entries
-    # all entries of a window side by side: (N, C, *out, kernel)
-    places = [padded[here] for here in windows.positions]
-    parts = []
-    flat = np.arange(padded.size).reshape(padded.shape)
-    rows = call.apply(ops.Reshape((sizes[0], sizes[1], -1)), entries, part="rows")
-    for number, here in enumerate(windows.positions):
-        picked = call.constant(flat[here].reshape(-1), "int64")
-        parts.append(call.apply(ops.Gather(2), rows, picked, part=f"window{number}"))
-    stacked = call.apply(ops.Stack(3), *parts, part="windows")  # (N, C, out, kernel)
-    best = call.apply(ops.ArgMax(axis=3, keepdims=True), stacked, part="best")
-    table = np.stack([place.reshape(-1) for place in places], axis=-1)  # (out, kernel)
-    shape = (sizes[0], sizes[1], *table.shape)
-    where = call.constant(np.broadcast_to(table, shape), "int64")
-    found = call.apply(ops.GatherElements(3), where, best, part="places")  # (N, C, out, 1)
-    # the first entry of each image of the batch
-    first = np.arange(sizes[0] * sizes[1]).reshape(sizes[0], sizes[1], 1, 1) * math.prod(spatial)
-    base = call.constant(np.broadcast_to(first, (*shape[:3], 1)), "int64")
-    whole = call.apply(ops.Add(), found, base, part="whole")
-    return y, call.apply(ops.Reshape((sizes[0], sizes[1], *windows.out)), whole, part="indices")
+def _write_max_pool_with_indices(draft: Draft, operator: ops.MaxPoolWithIndices) -> None:
+    attributes = _window_attributes(operator, draft.specs[0])
+    order = int(operator.column_major)
+    draft.node("MaxPool", draft.inputs, draft.outputs, storage_order=order, **attributes)
 
 
 def _write_max_pool(draft: Draft, operator: ops.MaxPool) -> None:
@@ -368,57 +343,89 @@ def _write_adaptive_max(draft: Draft, _: ops.AdaptiveMaxPool) -> None:
 
 
 def _col2im(call: Call) -> Any:
-    """Windows added up: a transposed convolution whose kernels have a single 1 each."""
-    x = call.input(0)
     image = call.integers(1, "the image shape")
     kernel = call.integers(2, "the block shape")
-    rank, area = len(kernel), math.prod(kernel)
-    stride = tuple(call.attribute("strides", None) or (1,) * rank)
-    dilation = tuple(call.attribute("dilations", None) or (1,) * rank)
-    pads = call.attribute("pads", None) or (0,) * (2 * rank)
-    examples, rows, _ = call.shape()
-    channels = known(rows)[0] // area
-    sides = zip(image, kernel, stride, dilation, pads[:rank], pads[rank:], strict=True)
-    rests = [n + begin + end - d * (k - 1) - 1 for n, k, s, d, begin, end in sides]
-    blocks = [rest // s + 1 for rest, s in zip(rests, stride, strict=True)]
-    extra = [rest % s for rest, s in zip(rests, stride, strict=True)]
-    grid = reshape(call, x, (examples, rows, *blocks), "grid")
-    weight = np.tile(np.eye(area).reshape(area, 1, *kernel), (channels, *[1] * (rank + 1)))
-    operator = ops.ConvTranspose(
-        channels,
-        kernel,
-        stride=stride,
-        dilation=dilation,
-        padding=tuple(zip(pads[:rank], pads[rank:], strict=True)),
-        output_padding=tuple(extra),
-        groups=channels,
-        bias=False,
-    )
-    return call.apply(operator, grid, call.constant(weight, x))
+    fields = _compact(_windows(call, kernel))
+    return call.apply(ops.Fold(image, **fields), call.input(0))
+
+
+def _write_fold(draft: Draft, operator: ops.Fold) -> None:
+    x = draft.results[0]
+    attributes = _window_attributes(_Over(operator), x)
+    kernel = draft.constant(np.array(attributes.pop("kernel_shape")), "kernel")
+    size = draft.constant(np.array(operator.size), "size")
+    draft.node("Col2Im", [*draft.inputs, size, kernel], draft.outputs, **attributes)
+
+
+class _Over:
+    """The windows of an operator that lays them back, over its result."""
+
+    def __init__(self, operator: ops.Fold) -> None:
+        self._operator = operator
+        self.padding = None
+
+    def windows(self, y: Spec) -> Windows:
+        """All rules resolved."""
+        fold = self._operator
+        fields = fold.kernel_size, fold.stride, fold.padding, fold.dilation
+        return Windows.over(y, *fields)
 
 
 def _max_unpool(call: Call) -> Any:
-    x, places = call.inputs[:2]
+    x, indices = call.inputs[:2]
     kernel = tuple(call.attribute("kernel_shape"))
     rank = len(kernel)
     stride = call.attribute("strides", None) or (1,) * rank
     pads = call.attribute("pads", None) or (0,) * (2 * rank)
-    sizes = known(*call.shape())
-    sides = zip(sizes[2:], kernel, stride, pads[:rank], pads[rank:], strict=True)
-    usual = (*sizes[:2], *((n - 1) * s - begin - end + k for n, k, s, begin, end in sides))
+    sides = zip(_spatial(call), kernel, stride, pads[:rank], pads[rank:], strict=True)
+    usual = tuple((n - 1) * s - begin - end + k for n, k, s, begin, end in sides)
     wanted = usual
     if call.input(2) is not None:
-        wanted = call.integers(2, "the output shape")
-    flat = reshape(call, x, (math.prod(sizes),), "entries")
-    indices = reshape(call, places, (math.prod(sizes),), "places")
+        wanted = call.integers(2, "the output shape")[-rank:]
     expect_affordable((Spec(usual, "float64"), Spec(wanted, "float64")))
-    empty = call.constant(np.zeros(math.prod(usual)), x)
-    filled = call.apply(ops.ScatterElements(0), empty, indices, flat, part="filled")
-    whole = call.apply(ops.Reshape(usual), filled, part="whole")
+    y = call.apply(ops.MaxUnpool(usual), x, indices, part="" if wanted == usual else "usual")
     if wanted == usual:
-        return whole
+        return y
+    # places are counted in the usual size
     border = tuple((0, out - n) for out, n in zip(wanted, usual, strict=True))
-    return call.apply(ops.Pad(border), whole)
+    return call.apply(ops.Pad(((0, 0), (0, 0), *border)), y)
+
+
+def _write_max_unpool(draft: Draft, operator: ops.MaxUnpool) -> None:
+    # windows side by side, the last of which reaches the end: the places say the rest
+    sizes = known(*draft.specs[0].shape[2:])
+    kernel = [out - n + 1 for n, out in zip(sizes, operator.size, strict=True)]
+    stride = [1] * len(sizes)
+    if min(kernel) < 1:
+        raise OnnxError(f"the standard unpools to larger sizes only, not {operator.size}")
+    draft.node("MaxUnpool", draft.inputs, draft.outputs, kernel_shape=kernel, strides=stride)
+
+
+def _grid_sample(call: Call) -> Any:
+    names = {"bilinear": "linear", "bicubic": "cubic"}
+    mode = call.attribute("mode")
+    operator = ops.GridSample(
+        names.get(mode, mode),
+        call.attribute("padding_mode"),
+        bool(call.attribute("align_corners")),
+    )
+    return call.apply(operator, *call.inputs)
+
+
+def _write_grid_sample(draft: Draft, operator: ops.GridSample) -> None:
+    mode = operator.mode
+    if draft.opset < 20:
+        if draft.specs[0].rank != 4:
+            raise OnnxError("the standard samples along two axes only, before opset 20")
+        mode = {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)
+    draft.node(
+        "GridSample",
+        draft.inputs,
+        draft.outputs,
+        mode=mode,
+        padding_mode=operator.padding,
+        align_corners=int(operator.align_corners),
+    )
 
 
 WINDOWS: tuple[Rule, ...] = (
@@ -432,6 +439,8 @@ WINDOWS: tuple[Rule, ...] = (
     Rule("GlobalLpPool", _global_lp_pool, ops.GlobalLpPool, _write_global_lp_pool),
     Rule("AdaptiveAvgPool", None, ops.AdaptiveAvgPool, _write_adaptive_mean),
     Rule("AdaptiveMaxPool", None, ops.AdaptiveMaxPool, _write_adaptive_max),
-    *only_read(_col2im, "Col2Im"),
-    *only_read(_max_unpool, "MaxUnpool"),
+    Rule("MaxPool", _max_pool, ops.MaxPoolWithIndices, _write_max_pool_with_indices),
+    Rule("MaxUnpool", _max_unpool, ops.MaxUnpool, _write_max_unpool),
+    Rule("Col2Im", _col2im, ops.Fold, _write_fold, since=18),
+    Rule("GridSample", _grid_sample, ops.GridSample, _write_grid_sample, since=16),
 )
