@@ -213,6 +213,10 @@ def _get_element(call: Call) -> Any:
     return call.input(0)
 
 
+def _random(call: Call) -> Any:
+    raise OnnxError("it draws new numbers at each run, and the standard names no generator")
+
+
 CONTROL: tuple[Rule, ...] = (
     *only_read(_if, "If"),
     *only_read(_loop, "Loop"),
@@ -228,4 +232,13 @@ CONTROL: tuple[Rule, ...] = (
     *only_read(_optional, "Optional"),
     *only_read(_has_element, "OptionalHasElement"),
     *only_read(_get_element, "OptionalGetElement"),
+    *only_read(
+        _random,
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    ),
 )
