@@ -28,6 +28,7 @@ from ops.convolution import Conv
 from ops.cross_entropy import Hinge, NegativeLogLikelihood, SoftmaxCrossEntropy
 from ops.cumulative import CumProd, CumSum
 from ops.depth import DepthToSpace, SpaceToDepth
+from ops.determinant import Determinant
 from ops.dropout import Dropout
 from ops.einsum import Einsum
 from ops.elementwise import (
@@ -43,6 +44,7 @@ from ops.elementwise import (
 )
 from ops.extremum import ReduceMax, ReduceMin
 from ops.fold import Fold
+from ops.fourier import DFT
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU, FoldBatchNorm
 from ops.grid_sample import GridSample
 from ops.gru import GRU
@@ -50,8 +52,10 @@ from ops.hard import Clip, HardSigmoid, HardSwish, Shrink, ThresholdedReLU
 from ops.indexing import Embedding, Gather, GatherElements, GatherND, OneHot
 from ops.joining import Concat, Split, Stack, Tile
 from ops.linear import Linear, MatMul
+from ops.linear_attention import LinearAttention
 from ops.local_response import LocalResponseNorm
 from ops.loss import Huber, KLDivergence, L1Loss, L2Penalty, MeanSquaredError
+from ops.lp_normalization import LpNormalization
 from ops.lstm import LSTM
 from ops.modulo import Modulo
 from ops.normalization import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
@@ -78,6 +82,7 @@ from ops.unpooling import MaxPoolWithIndices, MaxUnpool
 
 __all__ = [
     "CELU",
+    "DFT",
     "ELU",
     "GELU",
     "GRU",
@@ -122,6 +127,7 @@ __all__ = [
     "CumSum",
     "DepthToSpace",
     "Dequantize",
+    "Determinant",
     "Divide",
     "Dropout",
     "Einsum",
@@ -161,9 +167,11 @@ __all__ = [
     "Less",
     "LessOrEqual",
     "Linear",
+    "LinearAttention",
     "LocalResponseNorm",
     "Log",
     "LogSoftmax",
+    "LpNormalization",
     "LpPool",
     "MatMul",
     "MaxPool",

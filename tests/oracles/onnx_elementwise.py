@@ -37,3 +37,15 @@ def quantize(operator, x, scale, zero_point=None):
 def dequantize(operator, x, scale, zero_point=None):
     block = operator.block_size or 0
     return run("DequantizeLinear", x, scale, zero_point, axis=operator.axis, block_size=block)
+
+
+def dft(operator, x):
+    length = None if operator.length is None else np.int64(operator.length)
+    flags = {"inverse": int(operator.inverse), "onesided": int(operator.onesided)}
+    return run("DFT", x, length, np.int64(operator.axis), **flags)
+
+
+def lp_normalization(operator, x):
+    if operator.p != 2.0 or not x.size:
+        return None  # the standard has 1 too, where its reference implementation forgets signs
+    return run("LpNormalization", x, axis=operator.axis, p=2)

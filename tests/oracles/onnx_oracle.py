@@ -16,6 +16,8 @@ from tests.oracles import as_tuple, expect_agreement
 from tests.oracles.onnx_elementwise import (
     bit_shift,
     dequantize,
+    dft,
+    lp_normalization,
     modulo,
     quantize,
     to_dtype,
@@ -31,7 +33,7 @@ from tests.oracles.onnx_indexing import (
     tensor_scatter,
 )
 from tests.oracles.onnx_node import integers, run, same, unless_empty, unless_scalar
-from tests.oracles.onnx_sequence import attention, gru, lstm, rnn, rotary
+from tests.oracles.onnx_sequence import attention, gru, linear_attention, lstm, rnn, rotary
 from tests.oracles.onnx_windows import (
     avg_pool,
     begins_then_ends,
@@ -254,6 +256,7 @@ SINGLE = {
     ops.GridSample: 1e-5,  # in its coordinates
     ops.GroupNorm: 1e-6,
     ops.HardSwish: 1e-6,
+    ops.LinearAttention: 1e-5,  # sums of what it rounds
     ops.LocalResponseNorm: 1e-6,
     ops.Resize: 1e-5,  # in the weights of its cubic
     ops.ScaledDotProductAttention: 1e-6,
@@ -432,4 +435,8 @@ TABLE = {
     ops.Fold: fold,
     ops.MaxUnpool: unless_empty(max_unpool),
     ops.RNN: rnn,
+    ops.DFT: dft,
+    ops.Determinant: same("Det"),
+    ops.LpNormalization: lp_normalization,
+    ops.LinearAttention: linear_attention,
 }

@@ -104,3 +104,23 @@ def rnn(operator, *inputs):
     if operator.activation != "tanh":
         return None  # the reference implementation knows the tangent alone
     return recurrent("RNN", (0,), operator, inputs)
+
+
+def linear_attention(operator, *inputs):
+    if inputs[0].size == 0:
+        return None  # no size can be inferred beside one of 0
+    query, key, value, state, decay, rate = inputs
+    return run(
+        "LinearAttention",
+        query,
+        key,
+        value,
+        state,
+        decay,
+        rate,
+        outputs=2,
+        q_num_heads=operator.heads,
+        kv_num_heads=operator.key_value_heads or operator.heads,
+        update_rule=operator.rule,
+        scale=operator.scale or 0.0,
+    )

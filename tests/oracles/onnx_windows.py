@@ -136,6 +136,7 @@ def resize(operator, x):
         nearest_mode=operator.nearest,
         cubic_coeff_a=operator.cubic_coefficient,
         exclude_outside=int(operator.exclude_outside and weighs),
+        antialias=int(operator.antialias and weighs),
     )
 
 

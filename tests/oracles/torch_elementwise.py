@@ -39,3 +39,20 @@ def cumprod(operator, x):
         x = torch.cat([ones, x.narrow(axis, 0, x.shape[axis] - 1)], axis)
     y = x.cumprod(axis)
     return y.flip(axis) if operator.reverse else y
+
+
+def dft(operator, x):
+    axis = operator.axis % x.ndim
+    imaginary = x[..., 1] if x.shape[-1] == 2 else torch.zeros_like(x[..., 0])
+    entries = torch.complex(x[..., 0], imaginary)
+    if not operator.onesided:
+        transform = torch.fft.ifft if operator.inverse else torch.fft.fft
+        return torch.view_as_real(transform(entries, operator.length, axis))
+    if operator.inverse:
+        return torch.fft.irfft(entries, operator.length, axis)[..., None]
+    return torch.view_as_real(torch.fft.rfft(x[..., 0], operator.length, axis))
+
+
+def determinant(_, x):
+    y = torch.linalg.det(x)
+    return None if (y.abs() < 1e-9).any() else y  # of a singular matrix it finds no gradient

@@ -8,7 +8,16 @@ import numpy as np
 
 import ops
 from tests.oracles import Lazy, as_tuple, expect_agreement
-from tests.oracles.torch_elementwise import bitwise_not, cumprod, infinite, modulo, shrink, triangle
+from tests.oracles.torch_elementwise import (
+    bitwise_not,
+    cumprod,
+    determinant,
+    dft,
+    infinite,
+    modulo,
+    shrink,
+    triangle,
+)
 from tests.oracles.torch_sequence import attention, gru, lstm, rnn
 from tests.oracles.torch_shape import (
     cut,
@@ -261,6 +270,7 @@ def penalty(operator, loss, *weights):
 
 #: Of which operators PyTorch knows nothing, and why.
 LACKING = {
+    ops.LinearAttention: "has no function for it",
     ops.Quantize: "has quantized tensors of its own, and no function of scales and zero points",
     ops.Dequantize: "has quantized tensors of its own, and no function of scales and zero points",
     ops.TensorScatter: "writes no run at a place of each example",
@@ -440,4 +450,7 @@ TABLE = {
     ops.MaxPoolWithIndices: max_pool_with_indices,
     ops.MaxUnpool: max_unpool,
     ops.RNN: rnn,
+    ops.DFT: dft,
+    ops.Determinant: determinant,
+    ops.LpNormalization: lambda operator, x: F.normalize(x, operator.p, operator.axis),
 }

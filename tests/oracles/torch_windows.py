@@ -135,6 +135,8 @@ def adaptive_max_pool(size, x):
 
 
 def resize(operator, x):
+    if operator.antialias:
+        return None  # torch's own leaves out what lies outside, and has another cubic
     size = x.shape[2:]
     out = operator.size and per_axis(operator.size, len(size))
     scale = operator.scale and per_axis(operator.scale, len(size))
