@@ -92,14 +92,9 @@ LEFT_OUT = {
         "test_roialign_aligned_true",
         "test_roialign_mode_max",
     ),
-    "no operator of ours yet: determinants": ("test_det_2d", "test_det_nd"),
     "no operator of ours yet: a cell that its gates see": ("test_lstm_with_peepholes",),
     "a sequence that is None or of arrays of other kinds, as a loop carries it": (
         "test_loop16_seq_none",
-    ),
-    "expected values that were rounded on the way, where the exact one is 0": (
-        "test_dft_inverse",
-        "test_dft_inverse_opset19",
     ),
     # onnxruntime takes the length that there is as well: tests/test_onnx_backend.py compares
     "expected values for a length before it was rounded to a whole number": (

@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 
+import ops
 from graphnet.executor import Executor
 
 #: Fields that say the same in several ways, such as a kernel size for all axes or for each.
@@ -66,16 +67,25 @@ def _mean_the_same(node, other):
             continue
         if field.name == "shared" and specs[1].size == 1:
             continue  # one slope for the one channel
-        if field.name == "exclude_outside" and node.operator.mode != "cubic":
+        if field.name == "exclude_outside" and not _reaches_outside(node.operator):
             continue
+        if field.name == "key_value_heads" and node.operator.heads in (mine, theirs):
+            continue  # None stands for as many
         if field.name not in SPELLED:
             return False
-        if hasattr(node.operator, "windows"):
+        if isinstance(node.operator, ops.Fold):
+            if node.operator._windows() != other.operator._windows():
+                return False
+        elif hasattr(node.operator, "windows"):
             if node.operator.windows(specs[0]) != other.operator.windows(specs[0]):
                 return False
         elif set(np.atleast_1d(mine)) != set(np.atleast_1d(theirs)):
             return False
     return True
+
+
+def _reaches_outside(resize):
+    return resize.mode == "cubic" or (resize.mode == "linear" and resize.antialias)
 
 
 def _plain(value, specs):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 import ops
+from graphnet.onnx.call import Call
 from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.rules.base import Rule
@@ -111,7 +114,36 @@ def _write_rotary(draft: Draft, operator: ops.RotaryEmbedding) -> None:
     draft.node("Reshape", [whole, draft.constant(np.array([0, 0, -1]), "joined")], draft.outputs)
 
 
+def _linear_attention(call: Call) -> Any:
+    call.ignore("chunk_size")  # how the work is cut, and not what comes out
+    heads, groups = call.attribute("q_num_heads"), call.attribute("kv_num_heads")
+    rule, scale = call.attribute("update_rule"), call.attribute("scale") or None
+    if call.dtype() == "float16":
+        return NotImplemented  # its function sums in float32
+    operator = ops.LinearAttention(heads, None if groups == heads else groups, rule, scale)
+    return call.apply(operator, *(call.input(number) for number in range(6)))
+
+
+def _write_linear_attention(draft: Draft, operator: ops.LinearAttention) -> None:
+    draft.node(
+        "LinearAttention",
+        draft.inputs,
+        draft.outputs,
+        q_num_heads=operator.heads,
+        kv_num_heads=operator.key_value_heads or operator.heads,
+        update_rule=operator.rule,
+        scale=operator.scale,
+    )
+
+
 ATTENTION: tuple[Rule, ...] = (
     Rule("ScaledDotProductAttention", None, ops.ScaledDotProductAttention, _write_attention),
+    Rule(
+        "LinearAttention",
+        _linear_attention,
+        ops.LinearAttention,
+        _write_linear_attention,
+        since=27,
+    ),
     Rule("RotaryEmbedding", None, ops.RotaryEmbedding, _write_rotary),
 )

@@ -11,7 +11,7 @@ from graphnet.onnx.call import Call, Item
 from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import Known
-from graphnet.onnx.rules.base import Rule, only_read
+from graphnet.onnx.rules.base import Rule
 from graphnet.values import Value
 from ops.operator import known
 
@@ -206,12 +206,15 @@ def _write_local_response(draft: Draft, operator: ops.LocalResponseNorm) -> None
 
 
 def _lp_normalization(call: Call) -> Any:
-    x, axis, p = call.input(0), call.attribute("axis"), call.attribute("p")
-    operator = {1: ops.ReduceL1, 2: ops.ReduceL2}[p]
-    norm = call.apply(operator(axis, keepdims=True), x, part="norm")
-    zero = call.apply(ops.Equal(), norm, call.constant(0, norm), part="zero")
-    safe = call.apply(ops.Where(), zero, call.constant(1, norm), norm, part="safe")
-    return call.apply(ops.Divide(), x, safe)
+    operator = ops.LpNormalization(call.attribute("axis"), float(call.attribute("p")))
+    return call.apply(operator, call.input(0))
+
+
+def _write_lp_normalization(draft: Draft, operator: ops.LpNormalization) -> None:
+    if operator.p not in (1, 2):
+        raise OnnxError(f"the standard has the norms 1 and 2 only, not {operator.p}")
+    fields = {"axis": operator.axis, "p": int(operator.p)}
+    draft.node("LpNormalization", draft.inputs, draft.outputs, **fields)
 
 
 def _dropout(call: Call) -> Any:
@@ -257,6 +260,6 @@ NORMALIZATION: tuple[Rule, ...] = (
     Rule("GroupNormalization", _group_norm, ops.GroupNorm, _write_group_norm, since=21, older=True),
     Rule("InstanceNormalization", _instance_norm, ops.InstanceNorm, _write_instance_norm),
     Rule("LRN", _local_response, ops.LocalResponseNorm, _write_local_response),
-    *only_read(_lp_normalization, "LpNormalization"),
+    Rule("LpNormalization", _lp_normalization, ops.LpNormalization, _write_lp_normalization),
     Rule("Dropout", _dropout, ops.Dropout, _write_dropout),
 )

@@ -10,7 +10,7 @@ import ops
 from graphnet.onnx.call import Call, Item
 from graphnet.onnx.draft import Draft
 from graphnet.onnx.known import Known
-from graphnet.onnx.rules.base import Rule, reshape
+from graphnet.onnx.rules.base import Rule, reshape, same
 from ops.operator import known
 
 __all__ = ["PRODUCTS"]
@@ -113,6 +113,7 @@ def _write_einsum(draft: Draft, operator: ops.Einsum) -> None:
 
 
 PRODUCTS: tuple[Rule, ...] = (
+    *same("Det", ops.Determinant),
     Rule("Gemm", _gemm, ops.Linear, _write_linear),
     Rule("MatMul", _matmul, ops.MatMul, _write_matmul),
     Rule("Einsum", _einsum, ops.Einsum, _write_einsum),

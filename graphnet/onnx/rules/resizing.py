@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,9 +36,9 @@ def _resize(call: Call) -> Any:
     options = {
         "cubic_coefficient": call.attribute("cubic_coeff_a"),
         "exclude_outside": bool(call.attribute("exclude_outside")),
+        "antialias": bool(call.attribute("antialias", 0)),
     }
     value = call.attribute("extrapolation_value")
-    antialias = call.attribute("antialias", 0)
     policy = call.attribute("keep_aspect_ratio_policy", "stretch")
     axes = call.attribute("axes", None)
     axes = [axis % rank for axis in axes] if axes is not None else list(range(rank))
@@ -59,8 +58,6 @@ def _resize(call: Call) -> Any:
             scales[axis] = factor
     if coordinates == "tf_crop_and_resize":
         return _crop_and_resize(call, sizes, scales, axes, mode, rounding, value)
-    if antialias and mode != "nearest":
-        return _antialiased(call, sizes, scales, mode, coordinates, **options)
     return _interpolate(call, x, mode, sizes, scales, coordinates, rounding, **options)
 
 
@@ -103,7 +100,8 @@ def _interpolate(
         fields["size"] = shortest(tuple(known(*(sizes[axis] for axis in spatial))))
     else:
         fields["scale"] = shortest(tuple(float(scales[axis]) for axis in spatial))
-    fields["exclude_outside"] = bool(fields.get("exclude_outside")) and mode == "cubic"
+    reaches = mode == "cubic" or (mode == "linear" and fields.get("antialias"))
+    fields["exclude_outside"] = bool(fields.get("exclude_outside") and reaches)
     operator = ops.Resize(**fields)
     dtype = call.dtype(x)
     floating = np.dtype(dtype).kind == "f"
@@ -131,13 +129,19 @@ def _interpolate(
 
 def _write_resize(draft: Draft, operator: ops.Resize) -> None:
     rank = draft.specs[0].rank
+    # elsewhere no entry outside has a weight
+    reaches = operator.mode == "cubic" or (operator.mode == "linear" and operator.antialias)
     attributes = {
         "mode": operator.mode,
         "coordinate_transformation_mode": operator.coordinates,
         "nearest_mode": operator.nearest,
         "cubic_coeff_a": operator.cubic_coefficient,
-        "exclude_outside": int(operator.exclude_outside and operator.mode == "cubic"),
+        "exclude_outside": int(operator.exclude_outside and reaches),
     }
+    if operator.antialias:
+        if draft.opset < 18:
+            raise OnnxError("antialias is there from opset 18 on")
+        attributes["antialias"] = 1
     if operator.coordinates == "half_pixel_symmetric" and draft.opset < 19:
         raise OnnxError("half_pixel_symmetric coordinates are there from opset 19 on")
     spatial = rank - 2
@@ -167,57 +171,6 @@ def _write_resize(draft: Draft, operator: ops.Resize) -> None:
 
 def _triangle(distance: np.ndarray) -> Any:
     return np.maximum(1 - np.abs(distance), 0)
-
-
-def _keys(a: float) -> Callable[[np.ndarray], Any]:
-    """Keys' cubic with coefficient a."""
-
-    def weight(distance: np.ndarray) -> Any:
-        d = np.abs(distance)
-        near = ((a + 2) * d - (a + 3)) * d * d + 1
-        far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-        return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
-
-    return weight
-
-
-def _antialiased(
-    call: Call,
-    sizes: list[Any] | None,
-    scales: Any,
-    mode: str,
-    coordinates: str,
-    *,
-    cubic_coefficient: float,
-    exclude_outside: bool,
-) -> Any:
-    """Each output is a weighted mean over as many entries as it stands for."""
-    if coordinates != "half_pixel":
-        raise OnnxError(f"antialias with {coordinates} coordinates is not supported")
-    y, shape = call.input(0), call.shape()
-    kernel, reach = (_triangle, 1) if mode == "linear" else (_keys(cubic_coefficient), 2)
-    for axis, size in enumerate(shape):
-        scale = scales[axis] if sizes is None else sizes[axis] / known(size)[0]
-        if scale == 1:
-            continue
-        (n,) = known(size)
-        out = math.floor(n * scale) if sizes is None else int(sizes[axis])
-        shrink = min(scale, 1.0)
-        centre = (np.arange(out) + 0.5) / scale - 0.5
-        # entries outside count for the one at the border
-        margin = math.ceil(reach / shrink) + 1
-        entries = np.arange(-margin, n + margin)
-        distance = (entries[None] - centre[:, None]) * shrink
-        weights = kernel(distance)
-        inside = (entries >= 0) & (entries < n)
-        if exclude_outside:
-            weights = weights * inside
-        weights /= weights.sum(axis=1, keepdims=True)
-        matrix = np.zeros((out, n))
-        for column, entry in enumerate(np.clip(entries, 0, n - 1)):
-            matrix[:, entry] += weights[:, column]
-        y = _along(call, y, axis, matrix)
-    return y
 
 
 def _crop_and_resize(

@@ -294,7 +294,7 @@ def _split(call: Call) -> Any:
     call.ignore("num_outputs")
     if len(parts) == 1:
         return x
-    if all(parts) and (said or len(set(parts)) == 1):
+    if all(parts) if said else len(set(parts)) == 1:
         return call.apply(ops.Split(parts if said else len(parts), axis), x)
     ends = np.cumsum(parts)
     return tuple(
