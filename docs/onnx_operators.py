@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from graphnet.onnx.rules import READERS, TABLE, WRITERS
+from graphnet.onnx.rules.control import refuse_random
 
 TARGET = Path(__file__).with_name("onnx.md")
 BEGIN, END = "<!-- operators -->", "<!-- /operators -->"
@@ -17,6 +18,8 @@ def operators() -> str:
     """The two lists as Markdown."""
     lines = ["| ONNX | ours | written from opset |", "|---|---|---:|"]
     for domain, name in sorted(READERS):
+        if READERS[domain, name].read is refuse_random:
+            continue
         rules = [rule for rule in TABLE if (rule.domain, rule.name) == (domain, name)]
         written = [rule for rule in rules if rule.write is not None and rule.operator is not None]
         ours = ", ".join(f"`{rule.operator.__name__}`" for rule in written if rule.operator)

@@ -215,6 +215,42 @@ def test_the_opset_can_be_chosen(opset):
     assert list(differences(graph, gx.load(model.SerializeToString()))) == []
 
 
+@pytest.mark.parametrize("opset", [13, 17, 19])
+@pytest.mark.parametrize(
+    "operator",
+    [
+        ops.GELU(),
+        ops.GELU("tanh"),
+        ops.Mish(),
+        ops.HardSwish(),
+        ops.SiLU(),
+        ops.LayerNorm(),
+        ops.RMSNorm(),
+        ops.GroupNorm(2),
+    ],
+    ids=repr,
+)
+def test_what_an_old_opset_lacks_is_written_in_parts(operator, opset):
+    graph = gn.Graph(
+        y=operator(gn.Input("x", ("N", 4, 6) if operator.__class__ is ops.GroupNorm else ("N", 6)))
+    )
+    model = gx.to_model(graph, opset=opset)
+    assert list(differences(graph, gx.load(model.SerializeToString()))) == []
+    (function,) = model.functions or [None]
+    if function is not None:
+        function.ClearField("metadata_props")  # read by what it computes, and not by its name
+        x = np.linspace(-3, 3, 48 if len(graph.inputs["x"].shape) == 3 else 12, dtype="float32")
+        x = x.reshape(2, *graph.inputs["x"].shape[1:])
+        found = gn.Executor(gx.load(model.SerializeToString())).forward(x=x)["y"]
+        np.testing.assert_allclose(found, gn.Executor(graph).forward(x=x)["y"], atol=1e-5)
+
+
+def test_weights_beyond_what_a_file_holds_are_refused(monkeypatch):
+    monkeypatch.setattr("graphnet.onnx.saving.LARGEST", 100)
+    with pytest.raises(gx.OnnxError, match="expected weights of at most 100 bytes"):
+        gx.to_model(small_classifier())
+
+
 @pytest.mark.parametrize("opset", [6, 12, onnx.defs.onnx_opset_version() + 1])
 def test_an_opset_that_cannot_be_written_is_refused(opset):
     with pytest.raises(gx.OnnxError, match=rf"expected an opset in 13\.\.\d+, received {opset}"):

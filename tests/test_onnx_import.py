@@ -334,6 +334,31 @@ def test_an_attribute_that_nobody_reads_is_refused_by_name():
         graph_of(model)
 
 
+def test_an_attribute_that_a_function_lacks_is_refused_by_name():
+    model = one("MeanVarianceNormalization", ["x"], [("N", 3)], softness=1.0)
+    with pytest.raises(gx.OnnxError, match="attribute softness of MeanVarianceNormalization"):
+        graph_of(model)
+
+
+def test_random_numbers_are_refused_with_the_reason():
+    with pytest.raises(gx.OnnxError, match="draws new numbers at each run"):
+        graph_of(one("RandomUniformLike", ["x"], [("N", 3)]))
+
+
+def test_a_branch_that_only_the_run_decides_keeps_one_of_two_results():
+    branches = [
+        helper.make_graph([helper.make_node(kind, ["x"], ["r"])], kind, [], [info("r", None)])
+        for kind in ("Relu", "Neg")
+    ]
+    node = helper.make_node("If", ["c"], ["y"], then_branch=branches[0], else_branch=branches[1])
+    flag = info("c", (), onnx.TensorProto.BOOL)
+    graph = graph_of(model_of([node], [info("x", (2,)), flag], [info("y", None)]))
+    x = np.array([-1, 2], "float32")
+    net = gn.Executor(graph)
+    assert net.forward(x=x, c=np.array(True))["y"].tolist() == [0, 2]
+    assert net.forward(x=x, c=np.array(False))["y"].tolist() == [1, -2]
+
+
 def test_operators_that_are_unknown_are_listed_at_once():
     nodes = [
         helper.make_node("Frobnicate", ["x"], ["a"]),

@@ -34,12 +34,18 @@ class Names:
 
     def __init__(self, taken: Iterable[str]) -> None:
         self._taken = set(taken)
+        self._numbers: dict[str, int] = {}
+
+    def take(self, names: Iterable[str]) -> None:
+        """Give no other part these names."""
+        self._taken.update(names)
 
     def fresh(self, name: str) -> str:
         """The name, or the name with a number where it is taken."""
-        found, number = name, 2
+        found = name
         while found in self._taken:
-            found, number = f"{name}_{number}", number + 1
+            number = self._numbers[name] = self._numbers.get(name, 1) + 1
+            found = f"{name}_{number}"
         self._taken.add(found)
         return found
 

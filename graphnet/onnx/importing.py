@@ -20,7 +20,7 @@ from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, 
 import ops
 from graphnet.graph import Graph
 from graphnet.onnx.call import Call, Item, Items, Scope, dtype_name, elem_type
-from graphnet.onnx.draft import DOMAIN, OPERATOR
+from graphnet.onnx.draft import DOMAIN, OPERATOR, Names
 from graphnet.onnx.errors import OnnxError, UndecidedError
 from graphnet.onnx.known import Known, Leaf, fold, is_computed
 from graphnet.onnx.rules import READERS
@@ -94,7 +94,7 @@ class Importer:
         self._dtype = dtype
         self._functions = {(f.domain, f.name, _overload(f)): f for f in model.functions}
         self.inputs: dict[str, Input] = {}
-        self._names: set[str] = set()
+        self._names = Names([])
         self._leaves: dict[str, Parameter | State] = {}
         self._values: dict[int, tuple[Known, Value]] = {}
         self._docs: dict[str, str] = {}
@@ -130,8 +130,8 @@ class Importer:
                     f"{self.source}: no input is called {name!r}; "
                     f"expected {[value.name for value in inputs]}"
                 )
-        self._names.update(value.name for value in inputs)
-        self._names.update(stored)
+        self._names.take(value.name for value in inputs)
+        self._names.take(stored)
         for value in inputs:
             scope.items[value.name] = self._input(value)
         found = self._run_graph(graph, scope)
@@ -343,6 +343,9 @@ class Importer:
             if own is not None:
                 return self.apply(own, tuple(call.inputs), call.name())
             attributes = self._given(call)
+            _expect_attributes(
+                call, {*function.attribute, *(a.name for a in function.attribute_proto)}
+            )
             return self.run_function(function, call.inputs, attributes, scope, wanted)
         rule = READERS.get((domain, node.op_type))
         if rule is not None:
@@ -352,6 +355,9 @@ class Importer:
                 call.finish()
                 return found
         body = _standard_body(call)
+        if body is not None:
+            schema = onnx.defs.get_schema(call.kind, call.opset, node.domain)
+            _expect_attributes(call, set(schema.attributes))
         if body is None:
             raise OnnxError(f"{node.op_type}-{call.opset} with these inputs is not supported")
         return self.run_function(body, call.inputs, self._given(call), scope, wanted)
@@ -397,7 +403,7 @@ class Importer:
         given = {} if variadic else dict(zip(names, values, strict=False))
         try:
             node = declare(
-                operator, values if variadic else (), given, self.fresh(name), self._where
+                operator, values if variadic else (), given, self._names.fresh(name), self._where
             )
         except ValueError:
             # what has no gradient may still be computed now
@@ -432,7 +438,7 @@ class Importer:
         if item.leaf is not None:
             return self._parameter(item, item.leaf)
         if id(item) not in self._values:
-            name = self.fresh(item.name) if item.name else None
+            name = self._names.fresh(item.name) if item.name else None
             self._values[id(item)] = item, Constant(item.array, name)
         return self._values[id(item)][1]
 
@@ -458,14 +464,6 @@ class Importer:
             return None
         self._leaves[name] = State(name, item.shape, Stored(item.array), item.dtype)
         return self._leaves[name]
-
-    def fresh(self, name: str) -> str:
-        """The name, or the name with a number where it is taken."""
-        found, number = name, 2
-        while found in self._names:
-            found, number = f"{name}_{number}", number + 1
-        self._names.add(found)
-        return found
 
     def undecided(self, item: Item, what: str) -> OnnxError:
         """The error for an item that had to be known."""
@@ -613,6 +611,13 @@ def _expect_known_operators(
     if unknown:
         listed = ", ".join(f"{name} ({count})" for name, count in sorted(unknown.items()))
         raise OnnxError(f"operators that are not supported: {listed}")
+
+
+def _expect_attributes(call: Call, known: set[str]) -> None:
+    """Refuse attributes that a function does not have."""
+    extra = sorted({attribute.name for attribute in call.proto.attribute} - known)
+    if extra:
+        raise OnnxError(f"attribute {', '.join(extra)} of {call.kind} is not supported")
 
 
 def _has_body(node: NodeProto, opset: int) -> bool:

@@ -9,12 +9,16 @@ import onnx
 
 from graphnet.executor import Executor
 from graphnet.graph import Graph
+from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.exporting import Exporter, expect_opset
 
 __all__ = ["save", "to_model"]
 
 #: The opset that is written unless another one is asked for.
 OPSET = 21
+
+#: Bytes of weights: protobuf's limit for a file, with room for the rest.
+LARGEST = 2**31 - 2**24
 
 
 def to_model(source: Executor | Graph, *, opset: int = OPSET) -> onnx.ModelProto:
@@ -35,7 +39,14 @@ def to_model(source: Executor | Graph, *, opset: int = OPSET) -> onnx.ModelProto
         net = source
     else:
         raise TypeError(f"expected an Executor or a Graph, received {type(source).__name__}")
-    model = Exporter(net.graph, net.snapshot(), opset).model()
+    arrays = net.snapshot()
+    nbytes = sum(array.nbytes for array in arrays.values())
+    if nbytes > LARGEST:
+        raise OnnxError(
+            f"expected weights of at most {LARGEST:,} bytes, which is what one ONNX file holds, "
+            f"received {nbytes:,}; net.save writes a safetensors file of any size"
+        )
+    model = Exporter(net.graph, arrays, opset).model()
     onnx.checker.check_model(model)
     return model
 

@@ -14,7 +14,7 @@ from graphnet.onnx.rules.base import Rule, only_read
 from graphnet.values import Value
 from ops.operator import known
 
-__all__ = ["CONTROL"]
+__all__ = ["CONTROL", "refuse_random"]
 
 #: How often the body of a loop is repeated at most.
 STEPS = 10_000
@@ -213,7 +213,8 @@ def _get_element(call: Call) -> Any:
     return call.input(0)
 
 
-def _random(call: Call) -> Any:
+def refuse_random(call: Call) -> Any:
+    """Refuse an operator that is known, and why it cannot be read."""
     raise OnnxError("it draws new numbers at each run, and the standard names no generator")
 
 
@@ -233,7 +234,7 @@ CONTROL: tuple[Rule, ...] = (
     *only_read(_has_element, "OptionalHasElement"),
     *only_read(_get_element, "OptionalGetElement"),
     *only_read(
-        _random,
+        refuse_random,
         "Bernoulli",
         "Multinomial",
         "RandomNormal",

@@ -152,7 +152,40 @@ def _gelu(call: Call) -> Any:
 
 
 def _write_gelu(draft: Draft, operator: ops.GELU) -> None:
-    draft.node("Gelu", draft.inputs, draft.outputs, approximate=operator.approximate)
+    if draft.opset >= 20:
+        draft.node("Gelu", draft.inputs, draft.outputs, approximate=operator.approximate)
+        return
+    (x,) = draft.inputs
+    half, one = _number(draft, 0.5), _number(draft, 1.0)
+    if operator.approximate == "tanh":
+        cube = draft.node("Mul", [draft.node("Mul", [x, x]), x])
+        bent = draft.node("Add", [x, draft.node("Mul", [cube, _number(draft, 0.044715)])])
+        steep = _number(draft, math.sqrt(2 / math.pi))
+        curve = draft.node("Tanh", [draft.node("Mul", [bent, steep])])
+    else:
+        curve = draft.node("Erf", [draft.node("Mul", [x, _number(draft, math.sqrt(0.5))])])
+    share = draft.node("Mul", [draft.node("Add", [curve, one]), half])
+    draft.node("Mul", [x, share], draft.outputs)
+
+
+def _number(draft: Draft, value: float) -> str:
+    return draft.constant(np.array(value, draft.specs[0].dtype), "number")
+
+
+def _write_mish(draft: Draft, _: ops.Mish) -> None:
+    if draft.opset >= 18:
+        draft.node("Mish", draft.inputs, draft.outputs)
+        return
+    gate = draft.node("Tanh", [draft.node("Softplus", draft.inputs)])
+    draft.node("Mul", [*draft.inputs, gate], draft.outputs)
+
+
+def _write_hard_swish(draft: Draft, _: ops.HardSwish) -> None:
+    if draft.opset >= 14:
+        draft.node("HardSwish", draft.inputs, draft.outputs)
+        return
+    gate = draft.node("HardSigmoid", draft.inputs, alpha=1 / 6, beta=0.5)
+    draft.node("Mul", [*draft.inputs, gate], draft.outputs)
 
 
 def _selu(call: Call) -> Any:
@@ -192,8 +225,13 @@ def _write_silu(draft: Draft, _: ops.SiLU) -> None:
         draft.node("Mul", [draft.inputs[0], gate], draft.outputs)
 
 
-def _softplus(call: Call) -> Any:
-    return call.apply(ops.Softplus(), *call.inputs)
+def _plain(operator: type[Operator]) -> Any:
+    """An operator without fields."""
+
+    def read(call: Call) -> Any:
+        return call.apply(operator(), *call.inputs)
+
+    return read
 
 
 def _write_softplus(draft: Draft, operator: ops.Softplus) -> None:
@@ -300,7 +338,7 @@ ELEMENTWISE: tuple[Rule, ...] = (
     # activations
     *same("Sigmoid", ops.Sigmoid),
     *same("Tanh", ops.Tanh),
-    *same("Mish", ops.Mish, since=18),
+    Rule("Mish", _plain(ops.Mish), ops.Mish, _write_mish, since=18, older=True),
     *same("Softsign", ops.Softsign),
     *same("Relu", ops.ReLU),
     *same("LeakyRelu", ops.LeakyReLU, alpha="negative_slope"),
@@ -308,11 +346,13 @@ ELEMENTWISE: tuple[Rule, ...] = (
     *same("Celu", ops.CELU, alpha="alpha"),
     *same("ThresholdedRelu", ops.ThresholdedReLU, alpha="alpha"),
     *same("HardSigmoid", ops.HardSigmoid, alpha="alpha", beta="beta"),
-    *same("HardSwish", ops.HardSwish, since=14),
-    Rule("Gelu", _gelu, ops.GELU, _write_gelu, since=20),
+    Rule(
+        "HardSwish", _plain(ops.HardSwish), ops.HardSwish, _write_hard_swish, since=14, older=True
+    ),
+    Rule("Gelu", _gelu, ops.GELU, _write_gelu, since=20, older=True),
     Rule("Selu", _selu, ops.SELU, _write_plain("Selu")),
     Rule("Swish", _swish, ops.SiLU, _write_silu, since=24, older=True),
-    Rule("Softplus", _softplus, ops.Softplus, _write_softplus),
+    Rule("Softplus", _plain(ops.Softplus), ops.Softplus, _write_softplus),
     Rule("PRelu", _prelu, ops.PReLU, _write_prelu, plain=True),
     Rule("Clip", _clip, ops.Clip, _write_clip),
     Rule("Softmax", _softmax(ops.Softmax), ops.Softmax, _write_softmax("Softmax")),

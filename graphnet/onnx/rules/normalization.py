@@ -107,6 +107,9 @@ def _layer_norm(call: Call) -> Any:
 
 
 def _write_layer_norm(draft: Draft, operator: ops.LayerNorm) -> None:
+    if draft.opset < 17:
+        _write_layer_norm_in_parts(draft, operator)
+        return
     draft.node(
         "LayerNormalization",
         draft.inputs,
@@ -114,6 +117,18 @@ def _write_layer_norm(draft: Draft, operator: ops.LayerNorm) -> None:
         axis=operator.axis,
         epsilon=operator.eps,
     )
+
+
+def _write_layer_norm_in_parts(draft: Draft, operator: ops.LayerNorm) -> None:
+    x, gamma, beta = draft.inputs
+    rank = draft.specs[0].rank
+    axes = np.arange(operator.axis % rank, rank)
+    centred = draft.node("Sub", [x, draft.mean(x, axes)])
+    var = draft.mean(draft.node("Mul", [centred, centred]), axes)
+    eps = draft.constant(np.array(operator.eps, draft.specs[0].dtype), "eps")
+    root = draft.node("Sqrt", [draft.node("Add", [var, eps])])
+    scaled = draft.node("Mul", [draft.node("Div", [centred, root]), gamma])
+    draft.node("Add", [scaled, beta], draft.outputs)
 
 
 def _rms_norm(call: Call) -> Any:
@@ -255,7 +270,7 @@ def _write_dropout(draft: Draft, operator: ops.Dropout) -> None:
 NORMALIZATION: tuple[Rule, ...] = (
     Rule("BatchNormalization", _batch_norm, ops.BatchNorm, write_batch_norm),
     Rule("BatchNormalization", _batch_norm, ops.BatchNormInference, write_batch_norm),
-    Rule("LayerNormalization", _layer_norm, ops.LayerNorm, _write_layer_norm, since=17),
+    Rule("LayerNormalization", _layer_norm, ops.LayerNorm, _write_layer_norm, since=17, older=True),
     Rule("RMSNormalization", _rms_norm, ops.RMSNorm, _write_rms_norm, since=23, older=True),
     Rule("GroupNormalization", _group_norm, ops.GroupNorm, _write_group_norm, since=21, older=True),
     Rule("InstanceNormalization", _instance_norm, ops.InstanceNorm, _write_instance_norm),

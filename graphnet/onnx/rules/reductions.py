@@ -160,8 +160,8 @@ def _write_arg_extremum(name: str) -> Callable[[Draft, Any], None]:
 def _top_k(call: Call) -> Any:
     k = call.attribute("k") if call.opset < 10 else call.number(1, "k")
     axis = call.attribute("axis")
-    largest, in_order = (call.attribute(name, 1) for name in ("largest", "sorted"))
-    del in_order  # any order will do where none is asked for
+    largest = call.attribute("largest", 1)
+    call.ignore("sorted")  # any order will do where none is asked for
     x = call.input(0)
     return call.apply(ops.TopK(int(k), axis, bool(largest)), x)
 
