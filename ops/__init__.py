@@ -27,6 +27,7 @@ from ops.conv_transpose import ConvTranspose
 from ops.convolution import Conv
 from ops.cross_entropy import Hinge, NegativeLogLikelihood, SoftmaxCrossEntropy
 from ops.cumulative import CumProd, CumSum
+from ops.deformable import DeformConv
 from ops.depth import DepthToSpace, SpaceToDepth
 from ops.determinant import Determinant
 from ops.dropout import Dropout
@@ -68,6 +69,7 @@ from ops.rectifier import CELU, ELU, SELU, LeakyReLU, PReLU, ReLU
 from ops.reduction import Mean, ReduceL1, ReduceL2, ReduceLogSumExp, Sum
 from ops.resize import Resize
 from ops.rnn import RNN
+from ops.roi_align import RoIAlign
 from ops.rotary import RotaryEmbedding
 from ops.scattering import ScatterElements, ScatterND, TensorScatter
 from ops.sequence import ReverseSequence
@@ -125,6 +127,7 @@ __all__ = [
     "Cosh",
     "CumProd",
     "CumSum",
+    "DeformConv",
     "DepthToSpace",
     "Dequantize",
     "Determinant",
@@ -208,6 +211,7 @@ __all__ = [
     "Reshape",
     "Resize",
     "ReverseSequence",
+    "RoIAlign",
     "RotaryEmbedding",
     "Round",
     "ScaledDotProductAttention",

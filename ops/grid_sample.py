@@ -114,7 +114,7 @@ class GridSample(Operator):
                     dcoordinates[..., len(spatial) - 1 - axis] += met * slope
         dx = drows.reshape((batch, *spatial, channels)) if needs[0] else None
         return (
-            None if dx is None else xp.moveaxis(dx, -1, 1).copy(),
+            None if dx is None else xp.moveaxis(dx, -1, 1),
             dcoordinates.reshape(grid.shape) if needs[1] else None,
         )
 

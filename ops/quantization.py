@@ -142,7 +142,7 @@ class Quantize(_Scaled):
     def backward(
         self, saved: tuple[Any, ...], dy: None, needs: tuple[bool, ...]
     ) -> tuple[None, ...]:
-        return (None,) * len(needs)
+        return None, None, None
 
 
 @dataclass(frozen=True)
@@ -196,4 +196,4 @@ class Dequantize(_Scaled):
     ) -> tuple[Array | None, ...]:
         distance, shape = saved
         dscale = self._collected(dy * distance, shape) if needs[1] else None
-        return (None, dscale, None)[: len(needs)]
+        return None, dscale, None

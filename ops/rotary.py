@@ -113,5 +113,5 @@ class RotaryEmbedding(Operator):
     def _pairs(self, x: Array, pairs: int) -> tuple[Array, Array]:
         """The first and the second of each pair ``(..., pairs)``, as views."""
         if self.interleaved:
-            return x[..., 0 : 2 * pairs : 2], x[..., 1 : 2 * pairs : 2]
+            return x[..., : 2 * pairs : 2], x[..., 1 : 2 * pairs : 2]
         return x[..., :pairs], x[..., pairs : 2 * pairs]

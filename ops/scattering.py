@@ -227,8 +227,8 @@ class TensorScatter(Rearrangement):
     def backward(
         self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
     ) -> tuple[Array | None, ...]:
-        dx, dupdate = _handed_back(saved, dy, "none", needs[:2])
-        return dx, dupdate, *([None] * (len(needs) - 2))
+        dx, dupdate = _handed_back(saved, dy, "none", needs)
+        return dx, dupdate, None
 
     def _axis(self, rank: int) -> int:
         axis = normalize_axis(self.axis, rank)
@@ -332,13 +332,9 @@ def _products_ahead(places: Array, values: Array) -> Array:
     """
     xp = namespace(values)
     products = xp.ones_like(values)
-    if values.size > 1:
-        products[1:] = xp.where(places[1:] == places[:-1], values[:-1], 1)
+    products[1:] = xp.where(places[1:] == places[:-1], values[:-1], 1)
     step = 1
     while step < values.size:
-        same = places[step:] == places[:-step]
-        joined = products.copy()
-        joined[step:] *= xp.where(same, products[:-step], 1)
-        products = joined
+        products[step:] *= xp.where(places[step:] == places[:-step], products[:-step], 1)
         step *= 2
     return products

@@ -21,19 +21,19 @@ FLOORS = (
     {"ops.operator"},
     # what families share
     {
-        "ops.broadcasting", "ops.pointwise", "ops.random", "ops.recurrent", "ops.scatter",
-        "ops.special", "ops.windows",
+        "ops.bilinear", "ops.broadcasting", "ops.pointwise", "ops.random", "ops.recurrent",
+        "ops.scatter", "ops.special", "ops.windows",
     },
     # families that need no other
     {
         "ops.activation", "ops.adaptive_pooling", "ops.attention", "ops.bitwise", "ops.cast",
-        "ops.comparison", "ops.convolution", "ops.cumulative", "ops.determinant", "ops.dynamic",
-        "ops.einsum", "ops.elementwise", "ops.fold", "ops.fourier", "ops.grid_sample", "ops.gru",
-        "ops.hard", "ops.linear", "ops.linear_attention", "ops.local_response", "ops.loss",
-        "ops.lp_normalization", "ops.lstm", "ops.modulo", "ops.normalization", "ops.pooling",
-        "ops.quantization", "ops.ranking", "ops.rectifier", "ops.reduction", "ops.resize",
-        "ops.rnn", "ops.rotary", "ops.shape", "ops.softmax", "ops.special_values", "ops.tapers",
-        "ops.trigonometry", "ops.unary",
+        "ops.comparison", "ops.convolution", "ops.cumulative", "ops.deformable", "ops.determinant",
+        "ops.dynamic", "ops.einsum", "ops.elementwise", "ops.fold", "ops.fourier",
+        "ops.grid_sample", "ops.gru", "ops.hard", "ops.linear", "ops.linear_attention",
+        "ops.local_response", "ops.loss", "ops.lp_normalization", "ops.lstm", "ops.modulo",
+        "ops.normalization", "ops.pooling", "ops.quantization", "ops.ranking", "ops.rectifier",
+        "ops.reduction", "ops.resize", "ops.rnn", "ops.roi_align", "ops.rotary", "ops.shape",
+        "ops.softmax", "ops.special_values", "ops.tapers", "ops.trigonometry", "ops.unary",
     },
     # families that build on another
     {

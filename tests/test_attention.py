@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphnet.testing import Case
+from graphnet.testing.checks import check_dot_product
 from ops import ShapeError, Spec
 from ops.attention import ScaledDotProductAttention
 
@@ -246,3 +248,19 @@ def test_keys_of_other_features_than_the_queries_are_refused():
     assert operator.infer(QUERY, Spec(("N", 5, 4)), Spec(("N", 5, 6))) == Spec(("N", 3, 12))
     with pytest.raises(ShapeError, match="expected keys and queries of one dtype"):
         operator.infer(QUERY, Spec(("N", 5, 8)), VALUE)
+
+
+def test_a_softcap_bends_scores_that_are_larger_than_it():
+    query, key = np.ones((1, 1, 1)), np.array([[[90.0], [40.0], [-35.0]]])
+    operator = ScaledDotProductAttention(scale=1.0, softcap=30.0)
+    value = np.array([[[1.0], [2.0], [4.0]]])
+    y, _ = operator.forward(query, key, value)
+    weights = np.exp(30 * np.tanh(key.ravel() / 30))
+    np.testing.assert_allclose(y.item(), weights @ [1, 2, 4] / weights.sum(), rtol=1e-12)
+    check_dot_product(Case(operator, (query, key, value, None)))
+
+
+def test_the_gradient_of_a_mask_is_that_ahead_of_the_softcap():
+    query, key, value = random_inputs()
+    mask = np.random.default_rng(1).normal(size=(2, 2, 3, 5))
+    check_dot_product(Case(ScaledDotProductAttention(2, softcap=0.5), (query, key, value, mask)))

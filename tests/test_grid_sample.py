@@ -96,3 +96,12 @@ def test_configuration_that_makes_no_sense_is_refused():
 def test_a_gradient_nobody_needs_is_none():
     y, saved = GridSample().forward(LINE, np.zeros((1, 2, 1)))
     assert GridSample().backward(saved, y, (False, False)) == (None, None)
+
+
+def test_a_point_on_the_edge_of_the_image_is_inside():
+    # half an entry from the outermost one, where a cubic kernel weighs the repeated border
+    y, _, dgrid = sample(GridSample("cubic", "border"), [-1.0, 1.0])
+    near = ((-0.75 + 2) * 0.5 - (-0.75 + 3)) * 0.25 + 1
+    far = ((-0.75 * 1.5 + 5 * 0.75) * 1.5 - 8 * 0.75) * 1.5 + 4 * 0.75
+    np.testing.assert_allclose(y, [1 + far * (2 - 1), 4 + far * (2 - 4)], atol=1e-12)
+    assert near + far == 0.5 and 0 not in dgrid

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+import graphnet as gn
 import ops
 from graphnet.testing import Case, promises, prove
 from graphnet.testing.batches import batched, broadcastable
@@ -145,3 +146,20 @@ def test_a_bound_that_the_dtype_does_not_hold_is_refused():
     for operator in (ops.Clip(0.5), ops.Clip(high=300), ops.Clip(-1)):
         with pytest.raises(ShapeError, match="an input whose dtype holds"):
             operator.infer(Spec(("N",), "uint8"))
+
+
+@pytest.mark.parametrize("backend", ["numpy", "strict"])
+def test_integers_and_truth_values_run_through_a_graph_beside_floating_numbers(backend):
+    i, x = gn.Input("i", ("N", 3), "int64"), gn.Input("x", ("N", 4))
+    total = ops.Abs()(ops.Sum(axis=1, keepdims=True)(i))
+    share = ops.Divide()(ops.Multiply()(i, i), total)
+    y = ops.Multiply()(ops.Linear(3)(x), ops.Cast("float32")(share))
+    odd = ops.Cast("bool")(ops.BitwiseAnd()(i, ops.Sign()(i)))
+    graph = gn.Graph(loss=ops.Mean()(y), share=share, odd=odd)
+    net = gn.Executor(graph, backend=backend, seed=0)
+    fed = {"i": np.array([[1, 2, 3], [4, 5, 6]]), "x": np.ones((2, 4), "float32")}
+    out = {k: net.to_host(v) for k, v in net.forward(**fed, training=True).items()}
+    assert out["share"].tolist() == [[0, 0, 1], [1, 1, 2]] and out["share"].dtype == "int64"
+    assert out["odd"].tolist() == [[True, False, True], [False, True, False]]
+    gradient = net.to_host(net.backward("loss")["linear_1.bias"])
+    np.testing.assert_allclose(gradient, np.array([1, 1, 3]) / 6, rtol=1e-6)

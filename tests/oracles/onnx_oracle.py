@@ -39,6 +39,7 @@ from tests.oracles.onnx_windows import (
     begins_then_ends,
     conv,
     conv_transpose,
+    deform_conv,
     fold,
     global_lp_pool,
     global_max_pool,
@@ -47,6 +48,7 @@ from tests.oracles.onnx_windows import (
     max_pool,
     max_unpool,
     resize,
+    roi_align,
 )
 
 #: Relative error allowed to float64 sums in another order.
@@ -251,6 +253,7 @@ def likelihood(operator, x, labels, weights=None):
 
 #: Relative error allowed where the standard or its reference implementation rounds to float32.
 SINGLE = {
+    ops.DeformConv: 1e-5,  # in its coordinates
     ops.Erf: 1e-6,
     ops.GELU: 1e-6,
     ops.GridSample: 1e-5,  # in its coordinates
@@ -260,6 +263,7 @@ SINGLE = {
     ops.LocalResponseNorm: 1e-6,
     ops.Resize: 1e-5,  # in the weights of its cubic
     ops.ScaledDotProductAttention: 1e-6,
+    ops.RoIAlign: 1e-6,
     ops.SELU: 1e-6,
 }
 
@@ -439,4 +443,6 @@ TABLE = {
     ops.Determinant: same("Det"),
     ops.LpNormalization: lp_normalization,
     ops.LinearAttention: linear_attention,
+    ops.DeformConv: unless_empty(deform_conv),
+    ops.RoIAlign: unless_empty(roi_align),
 }

@@ -174,3 +174,36 @@ def grid_sample(operator, x, grid):
         padding_mode=operator.padding,
         align_corners=int(operator.align_corners),
     )
+
+
+def deform_conv(operator, x, offset, weight, bias=None, mask=None):
+    attributes = padded_windows(operator, x)
+    return run(
+        "DeformConv",
+        x,
+        weight,
+        offset,
+        bias,
+        mask,
+        group=operator.groups,
+        offset_group=operator.offset_groups,
+        **attributes,
+    )
+
+
+def roi_align(operator, x, boxes, examples):
+    if not len(boxes):
+        return None  # no size can be inferred beside one of 0
+    high, wide = per_axis(operator.size, 2)
+    mode = "half_pixel" if operator.aligned else "output_half_pixel"
+    return run(
+        "RoiAlign",
+        x,
+        boxes,
+        examples,
+        output_height=high,
+        output_width=wide,
+        sampling_ratio=operator.samples,
+        spatial_scale=operator.scale,
+        coordinate_transformation_mode=mode,
+    )

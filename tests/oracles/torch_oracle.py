@@ -270,6 +270,8 @@ def penalty(operator, loss, *weights):
 
 #: Of which operators PyTorch knows nothing, and why.
 LACKING = {
+    ops.DeformConv: "is left to torchvision",
+    ops.RoIAlign: "is left to torchvision",
     ops.LinearAttention: "has no function for it",
     ops.Quantize: "has quantized tensors of its own, and no function of scales and zero points",
     ops.Dequantize: "has quantized tensors of its own, and no function of scales and zero points",
