@@ -81,17 +81,7 @@ LEFT_OUT = {
         "test_momentum_multiple",
         "test_nesterov_momentum",
     ),
-    "no operator of ours yet: deformable convolution": (
-        "test_basic_deform_conv_with_padding",
-        "test_basic_deform_conv_without_padding",
-        "test_deform_conv_with_mask_bias",
-        "test_deform_conv_with_multiple_offset_groups",
-    ),
-    "no operator of ours yet: pooling of regions": (
-        "test_roialign_aligned_false",
-        "test_roialign_aligned_true",
-        "test_roialign_mode_max",
-    ),
+    "no operator of ours yet: the largest entry of a region": ("test_roialign_mode_max",),
     "no operator of ours yet: a cell that its gates see": ("test_lstm_with_peepholes",),
     "a sequence that is None or of arrays of other kinds, as a loop carries it": (
         "test_loop16_seq_none",

@@ -5,26 +5,30 @@ from __future__ import annotations
 from graphnet.onnx.rules.attention import ATTENTION
 from graphnet.onnx.rules.base import Rule
 from graphnet.onnx.rules.control import CONTROL
+from graphnet.onnx.rules.convolutions import CONVOLUTIONS
 from graphnet.onnx.rules.elementwise import ELEMENTWISE
 from graphnet.onnx.rules.fused import FUSED
 from graphnet.onnx.rules.losses import LOSSES
 from graphnet.onnx.rules.normalization import NORMALIZATION
 from graphnet.onnx.rules.numbers import NUMBERS
+from graphnet.onnx.rules.pooling import POOLING
 from graphnet.onnx.rules.products import PRODUCTS
 from graphnet.onnx.rules.quantized import QUANTIZED
 from graphnet.onnx.rules.recurrent import RECURRENT
 from graphnet.onnx.rules.reductions import REDUCTIONS
+from graphnet.onnx.rules.regions import REGIONS
 from graphnet.onnx.rules.resizing import RESIZING
 from graphnet.onnx.rules.shapes import SHAPES
 from graphnet.onnx.rules.signals import SIGNALS
-from graphnet.onnx.rules.windows import WINDOWS
 from ops.operator import Operator
 
 __all__ = ["READERS", "TABLE", "WRITERS"]
 
 #: All rules; both directions are looked up in it.
 TABLE: tuple[Rule, ...] = (
-    *WINDOWS,
+    *CONVOLUTIONS,
+    *POOLING,
+    *REGIONS,
     *RESIZING,
     *NORMALIZATION,
     *PRODUCTS,

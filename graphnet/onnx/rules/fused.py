@@ -9,8 +9,8 @@ import numpy as np
 import ops
 from graphnet.onnx.draft import Draft
 from graphnet.onnx.rules.base import Rule
+from graphnet.onnx.rules.convolutions import write_conv
 from graphnet.onnx.rules.normalization import write_batch_norm
-from graphnet.onnx.rules.windows import write_conv
 
 __all__ = ["FUSED"]
 

@@ -16,7 +16,7 @@ from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import Known, is_computed
 from graphnet.onnx.rules.base import Rule, only_read, reshape
-from graphnet.onnx.rules.windows import conv
+from graphnet.onnx.rules.convolutions import conv
 from ops.operator import known
 
 __all__ = ["QUANTIZED"]

@@ -12,7 +12,7 @@ from graphnet.onnx.call import Call, Item
 from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.rules.base import Rule, only_read
-from graphnet.onnx.rules.windows import shortest
+from graphnet.onnx.rules.window_fields import shortest
 from ops.operator import known
 
 __all__ = ["RESIZING"]
