@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 import ops
-from graphnet.executor import Executor
+from ops.windows import Windows
 
 #: Fields that say the same in several ways, such as a kernel size for all axes or for each.
 SPELLED = {"kernel_size", "stride", "padding", "dilation", "output_padding", "size", "scale"}
@@ -73,15 +73,22 @@ def _mean_the_same(node, other):
             continue  # None stands for as many
         if field.name not in SPELLED:
             return False
-        if isinstance(node.operator, ops.Fold):
-            if node.operator._windows() != other.operator._windows():
-                return False
-        elif hasattr(node.operator, "windows"):
-            if node.operator.windows(specs[0]) != other.operator.windows(specs[0]):
+        if hasattr(node.operator, "kernel_size"):
+            if _windows(node) != _windows(other):
                 return False
         elif set(np.atleast_1d(mine)) != set(np.atleast_1d(theirs)):
             return False
     return True
+
+
+def _windows(node):
+    """The windows of an operator, all rules resolved."""
+    operator = node.operator
+    if hasattr(operator, "windows"):
+        return operator.windows(node.inputs[0].spec)
+    image = node.outputs[0] if isinstance(operator, ops.Fold) else node.inputs[0]
+    fields = operator.kernel_size, operator.stride, operator.padding, operator.dilation
+    return Windows.over(image.spec, *fields)
 
 
 def _reaches_outside(resize):
@@ -98,8 +105,3 @@ def _plain(value, specs):
     if isinstance(value, int):
         return (value + rank if value < 0 else value,)
     return tuple(v + rank if isinstance(v, int) and v < 0 else v for v in value)
-
-
-def values_of(graph):
-    """The parameters and states with their first values."""
-    return Executor(graph).snapshot()

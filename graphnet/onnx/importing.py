@@ -6,7 +6,6 @@ computed from them) is computed at once; the rest is declared as nodes of the gr
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,13 +16,21 @@ import numpy as np
 import onnx
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
-import ops
 from graphnet.graph import Graph
-from graphnet.onnx.call import Call, Item, Items, Scope, dtype_name, elem_type
-from graphnet.onnx.draft import DOMAIN, OPERATOR, Names
+from graphnet.onnx.bodies import expect_attributes, own_operator, standard_body
+from graphnet.onnx.call import Call, Item, Items, Scope, dtype_name
+from graphnet.onnx.draft import Names
 from graphnet.onnx.errors import OnnxError, UndecidedError
 from graphnet.onnx.known import Known, Leaf, fold, is_computed
 from graphnet.onnx.rules import READERS
+from graphnet.onnx.scanning import (
+    expect_known_operators,
+    graphs,
+    needed,
+    overload_of,
+    plain_domain,
+    versions_of,
+)
 from graphnet.values import (
     RESERVED,
     Constant,
@@ -92,7 +99,7 @@ class Importer:
         self._constants = dict(constants or {})
         self._trainable = trainable
         self._dtype = dtype
-        self._functions = {(f.domain, f.name, _overload(f)): f for f in model.functions}
+        self._functions = {(f.domain, f.name, overload_of(f)): f for f in model.functions}
         self.inputs: dict[str, Input] = {}
         self._names = Names([])
         self._leaves: dict[str, Parameter | State] = {}
@@ -103,7 +110,7 @@ class Importer:
         self._count = 0
         self._uses = Counter(
             name
-            for graph in _graphs(model.graph)
+            for graph in graphs(model.graph)
             for name in (
                 *(name for node in graph.node for name in node.input),
                 *(output.name for output in graph.output),
@@ -118,8 +125,8 @@ class Importer:
         Raises:
             OnnxError: the model cannot be read; the message says where.
         """
-        opsets = _opsets(self.model.opset_import)
-        _expect_known_operators(self.model, self._functions, opsets)
+        opsets = versions_of(self.model.opset_import)
+        expect_known_operators(self.model, self._functions, opsets)
         graph = self.model.graph
         scope = Scope({}, opsets)
         stored = {tensor.name for tensor in graph.initializer}
@@ -253,7 +260,7 @@ class Importer:
             for name, attribute in attributes.items()
             if name in set(body.attribute) | {a.name for a in body.attribute_proto}
         }
-        opsets = {**outer.opsets, **_opsets(body.opset_import)}
+        opsets = {**outer.opsets, **versions_of(body.opset_import)}
         scope = Scope(items, opsets, None, given, outer.depth + 1)
         self._expect_depth(scope)
         pairs = zip(body.output, wanted, strict=False)
@@ -296,7 +303,7 @@ class Importer:
         return chosen and dtype in ("float16", "float32", "float64")
 
     def _run_nodes(self, nodes: Iterable[NodeProto], outputs: list[str], scope: Scope) -> None:
-        for node in _needed(nodes, outputs):
+        for node in needed(nodes, outputs):
             self._run_node(node, scope)
 
     def _run_node(self, node: NodeProto, scope: Scope) -> None:
@@ -309,7 +316,7 @@ class Importer:
         self._where = f"{self.source}, node {label!r}"
         try:
             inputs = [scope.find(name) for name in node.input]
-            opset = scope.opsets.get(_domain(node.domain), 0)
+            opset = scope.opsets.get(plain_domain(node.domain), 0)
             call = Call(self, scope, node, inputs, opset)
             found = self._read(call)
         except UndecidedError:
@@ -320,6 +327,9 @@ class Importer:
             raise OnnxError(f"{self._where} ({node.op_type}): {error}") from None
         except (ValueError, TypeError) as error:
             raise OnnxError(f"{self._where} ({node.op_type}): {error}") from None
+        except Exception as error:
+            # attributes and inputs may be anything: a rule stumbles over what nobody foresaw
+            raise OnnxError(f"{self._where} ({node.op_type}): {error!r}") from error
         finally:
             self._where = outer
         items = found if isinstance(found, tuple) else (found,)
@@ -336,14 +346,14 @@ class Importer:
     def _read(self, call: Call) -> Items:
         node, scope = call.proto, call.scope
         wanted = [bool(name) for name in node.output]
-        domain = _domain(node.domain)
-        function = self._functions.get((node.domain, node.op_type, _overload(node)))
+        domain = plain_domain(node.domain)
+        function = self._functions.get((node.domain, node.op_type, overload_of(node)))
         if function is not None:
-            own = _own_operator(function)
+            own = own_operator(function)
             if own is not None:
                 return self.apply(own, tuple(call.inputs), call.name())
             attributes = self._given(call)
-            _expect_attributes(
+            expect_attributes(
                 call, {*function.attribute, *(a.name for a in function.attribute_proto)}
             )
             return self.run_function(function, call.inputs, attributes, scope, wanted)
@@ -354,10 +364,10 @@ class Importer:
             if found is not NotImplemented:
                 call.finish()
                 return found
-        body = _standard_body(call)
+        body = standard_body(call)
         if body is not None:
             schema = onnx.defs.get_schema(call.kind, call.opset, node.domain)
-            _expect_attributes(call, set(schema.attributes))
+            expect_attributes(call, set(schema.attributes))
         if body is None:
             raise OnnxError(f"{node.op_type}-{call.opset} with these inputs is not supported")
         return self.run_function(body, call.inputs, self._given(call), scope, wanted)
@@ -509,157 +519,9 @@ def _notes(model: ModelProto) -> dict[str, str]:
     return {key: text for key, text in notes.items() if text}
 
 
-def _own_operator(function: FunctionProto) -> Operator | None:
-    """The operator for which a function stands that graphnet wrote; None for any other."""
-    properties = {entry.key: entry.value for entry in function.metadata_props}
-    if function.domain != DOMAIN or OPERATOR not in properties:
-        return None
-    try:
-        said = json.loads(properties[OPERATOR])
-        cls, fields = vars(ops)[said["name"]], said["fields"]
-        assert issubclass(cls, Operator)
-        operator: Operator = cls(**{key: _frozen(value) for key, value in fields.items()})
-    except Exception as error:
-        raise OnnxError(
-            f"function {function.name!r} does not say which operator it is: {error}"
-        ) from None
-    return operator
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
-
-
 def _is_trained(item: Item) -> bool:
     return isinstance(item, Known) and item.leaf is not None and item.leaf.trainable
 
 
-def _domain(domain: str) -> str:
-    return "" if domain == "ai.onnx" else domain
-
-
-def _opsets(imports: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
-    return {_domain(entry.domain): entry.version for entry in imports}
-
-
-def _overload(proto: NodeProto | FunctionProto) -> str:
-    return getattr(proto, "overload", "")
-
-
 def _properties(tensor: TensorProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in tensor.metadata_props}
-
-
-def _graphs(graph: GraphProto) -> Iterable[GraphProto]:
-    """A graph and all graphs inside its nodes."""
-    waiting = [graph]
-    while waiting:
-        found = waiting.pop()
-        yield found
-        waiting.extend(_inner(found.node))
-
-
-def _inner(nodes: Iterable[NodeProto]) -> Iterable[GraphProto]:
-    for node in nodes:
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield attribute.g
-            yield from attribute.graphs
-
-
-def _needed(nodes: Iterable[NodeProto], outputs: list[str]) -> list[NodeProto]:
-    """The nodes that the outputs depend on, in their order."""
-    wanted = set(outputs)
-    kept = []
-    for node in reversed(list(nodes)):
-        if wanted.isdisjoint(node.output):
-            continue
-        kept.append(node)
-        wanted.update(node.input)
-        for inner in _inner([node]):
-            for graph in _graphs(inner):
-                wanted.update(name for part in graph.node for name in part.input)
-                wanted.update(output.name for output in graph.output)
-    return kept[::-1]
-
-
-def _expect_known_operators(
-    model: ModelProto, functions: Mapping[Any, FunctionProto], opsets: Mapping[str, int]
-) -> None:
-    """Refuse a model with operators that nobody knows, all of them in one message."""
-    bodies = [
-        (function.node, {**opsets, **_opsets(function.opset_import)})
-        for function in model.functions
-    ]
-    nodes = [(model.graph.node, dict(opsets)), *bodies]
-    unknown: Counter[str] = Counter()
-    newest = onnx.defs.onnx_opset_version()
-    for some, versions in nodes:
-        if versions.get("", 0) > newest:
-            raise OnnxError(
-                f"expected opset {newest} or older, the newest that the installed onnx knows, "
-                f"received {versions['']}"
-            )
-        for graph in (None, *(g for inner in _inner(some) for g in _graphs(inner))):
-            for node in some if graph is None else graph.node:
-                domain = _domain(node.domain)
-                if (node.domain, node.op_type, _overload(node)) in functions:
-                    continue
-                if (domain, node.op_type) in READERS or _has_body(node, versions.get(domain, 0)):
-                    continue
-                unknown[f"{domain or 'ai.onnx'}.{node.op_type}"] += 1
-    if unknown:
-        listed = ", ".join(f"{name} ({count})" for name, count in sorted(unknown.items()))
-        raise OnnxError(f"operators that are not supported: {listed}")
-
-
-def _expect_attributes(call: Call, known: set[str]) -> None:
-    """Refuse attributes that a function does not have."""
-    extra = sorted({attribute.name for attribute in call.proto.attribute} - known)
-    if extra:
-        raise OnnxError(f"attribute {', '.join(extra)} of {call.kind} is not supported")
-
-
-def _has_body(node: NodeProto, opset: int) -> bool:
-    try:
-        schema: Any = onnx.defs.get_schema(node.op_type, opset, node.domain)
-    except onnx.defs.SchemaError:
-        return False
-    return bool(schema.has_function or schema.has_context_dependent_function)
-
-
-def _standard_body(call: Call) -> FunctionProto | None:
-    """The function by which the standard defines an operator; None where it has none."""
-    try:
-        schema: Any = onnx.defs.get_schema(call.kind, call.opset, call.proto.domain)
-    except onnx.defs.SchemaError:
-        return None
-    body = FunctionProto()
-    if schema.has_function:
-        versions = [v for v in schema.function_opset_versions if v <= call.opset]
-        if versions:
-            body.ParseFromString(schema.get_function_with_opset_version(max(versions)))
-            return body
-    if schema.has_context_dependent_function:
-        versions = [v for v in schema.context_dependent_function_opset_versions if v <= call.opset]
-        if versions:
-            types = [_type(item).SerializeToString() for item in call.inputs]
-            node = onnx.NodeProto()
-            node.CopyFrom(call.proto)
-            content = schema.get_context_dependent_function_with_opset_version(
-                max(versions), node.SerializeToString(), types
-            )
-            body.ParseFromString(content)
-            return body
-    return None
-
-
-def _type(item: Item) -> onnx.TypeProto:
-    """The type of an item, as ONNX writes it."""
-    if item is None:
-        return onnx.TypeProto()
-    if isinstance(item, list):
-        element = _type(item[0]) if item else onnx.TypeProto()
-        return onnx.helper.make_sequence_type_proto(element)
-    sizes = [size if isinstance(size, int) else str(size) for size in item.shape]
-    return onnx.helper.make_tensor_type_proto(elem_type(item.dtype), sizes)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from graphnet.onnx.rules.attention import ATTENTION
 from graphnet.onnx.rules.base import Rule
+from graphnet.onnx.rules.constants import CONSTANTS
 from graphnet.onnx.rules.control import CONTROL
 from graphnet.onnx.rules.convolutions import CONVOLUTIONS
 from graphnet.onnx.rules.elementwise import ELEMENTWISE
 from graphnet.onnx.rules.fused import FUSED
+from graphnet.onnx.rules.indexing import INDEXING
+from graphnet.onnx.rules.joining import JOINING
 from graphnet.onnx.rules.losses import LOSSES
 from graphnet.onnx.rules.normalization import NORMALIZATION
 from graphnet.onnx.rules.numbers import NUMBERS
@@ -38,6 +41,9 @@ TABLE: tuple[Rule, ...] = (
     *NUMBERS,
     *REDUCTIONS,
     *SHAPES,
+    *JOINING,
+    *INDEXING,
+    *CONSTANTS,
     *LOSSES,
     *QUANTIZED,
     *SIGNALS,

@@ -5,15 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
+
+import numpy as np
 
 from graphnet.onnx.call import Call, Item, Items
 from graphnet.onnx.draft import Draft
+from graphnet.onnx.known import FILLED, Known, expect_affordable, is_computed
 from ops.dimension import Dim, Size
-from ops.operator import Operator
+from ops.operator import Operator, Spec
 from ops.shape import Reshape
 
-__all__ = ["Read", "Rule", "Write", "fields_of", "only_read", "reshape", "same"]
+__all__ = ["Read", "Rule", "Write", "fields_of", "full", "only_read", "reshape", "same", "size_of"]
 
 Read = Callable[[Call], Items]
 Write = Callable[["Draft", Any], None]
@@ -99,3 +103,15 @@ def reshape(call: Call, item: Item, sizes: tuple[Size, ...], part: str = "") -> 
         else:
             wanted.append(-1)
     return call.apply(Reshape(tuple(wanted)), item, part=part)
+
+
+def full(sizes: tuple[int, ...], value: Any, dtype: Any) -> Known:
+    """A new constant, unless it is far too large."""
+    if is_computed(np.dtype(dtype)):
+        expect_affordable((Spec(sizes, np.dtype(dtype).name),), limit=FILLED)
+    return Known(np.broadcast_to(np.asarray(value, dtype), sizes))
+
+
+def size_of(call: Call) -> Any:
+    """How many entries the first input has."""
+    return reduce(lambda a, b: a * b, call.shape(), 1)  # type: ignore[arg-type,return-value]
