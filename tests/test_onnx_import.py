@@ -359,6 +359,29 @@ def test_a_branch_that_only_the_run_decides_keeps_one_of_two_results():
     assert net.forward(x=x, c=np.array(False))["y"].tolist() == [1, -2]
 
 
+def test_an_input_that_is_left_out_is_missed_and_not_made_up():
+    model = one("Conv", ["x"], [("N", 3, 8, 8)], kernel_shape=[3, 3])
+    with pytest.raises(gx.OnnxError, match="node 'y0'"):
+        graph_of(model)
+    with pytest.raises(gx.OnnxError, match="input 'gamma' is missing"):
+        graph_of(one("InstanceNormalization", ["x"], [("N", 3, 8, 8)]))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (one("MaxPool", ["x"], [(1, 1, 8)], kernel_shape=[2], strides=[0]), "at least 1"),
+        (one("Split", ["x"], [(6,)], num_outputs=2**40), "expected num_outputs of 1"),
+        (one("Split", ["x"], [(6,)], axis=5), r"expected an axis in -1\.\.0, received 5"),
+        (one("SplitToSequence", ["x"], [(2**31,)]), "at most 10000 parts"),
+        (one("Reshape", ["x", "s"], [(6,)], stored={"s": [6, 0]}), "a size of 0 stands for"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(model, message):
+    with pytest.raises(gx.OnnxError, match=message):
+        graph_of(model)
+
+
 def test_operators_that_are_unknown_are_listed_at_once():
     nodes = [
         helper.make_node("Frobnicate", ["x"], ["a"]),

@@ -307,9 +307,7 @@ class Importer:
             self._run_node(node, scope)
 
     def _run_node(self, node: NodeProto, scope: Scope) -> None:
-        self._count += 1
-        if self._count > NODES:
-            raise OnnxError(f"{self.source}: expected at most {NODES} nodes, loops unrolled")
+        self._spend()
         outer = self._where
         self._doc = node.doc_string
         label = node.name or next(filter(None, node.output), "")
@@ -342,6 +340,12 @@ class Importer:
                     f"{self.source}, node {label!r} ({node.op_type}): "
                     f"output {name!r} is not supported"
                 )
+
+    def _spend(self) -> None:
+        """Count what the model becomes, so that no file makes an endless graph."""
+        self._count += 1
+        if self._count > NODES:
+            raise OnnxError(f"{self.source}: expected at most {NODES:,} nodes, loops unrolled")
 
     def _read(self, call: Call) -> Items:
         node, scope = call.proto, call.scope
@@ -393,9 +397,11 @@ class Importer:
 
     def apply(self, operator: Operator, inputs: tuple[Item, ...], name: str) -> tuple[Item, ...]:
         """Apply an operator: at once if all inputs are known, else by declaring a node."""
+        self._spend()
         for item in inputs:
             if isinstance(item, list):
                 raise OnnxError("expected a tensor, received a sequence")
+        _expect_inputs(operator, inputs)
         known = tuple(item for item in inputs if not isinstance(item, Value))
         if len(known) == len(inputs) and (len(known) == 1 or not any(map(_is_trained, known))):
             found = fold(operator, known)  # type: ignore[arg-type]
@@ -517,6 +523,19 @@ def _notes(model: ModelProto) -> dict[str, str]:
     for value in (*model.graph.input, *model.graph.output):
         notes[f"onnx.value.{value.name}.doc_string"] = value.doc_string
     return {key: text for key, text in notes.items() if text}
+
+
+def _expect_inputs(operator: Operator, inputs: tuple[Item, ...]) -> None:
+    """Refuse to leave out what an operator needs: it would be created anew, or be nothing."""
+    cls = type(operator)
+    signature = cls.signature()
+    if signature.variadic:
+        return
+    # states such as the key of a generator are made by the node itself
+    names = signature.names if cls.states is Operator.states else signature.data
+    for name, item in zip(names, (*inputs, *[None] * len(names)), strict=False):
+        if item is None and name not in signature.optional:
+            raise OnnxError(f"input {name!r} is missing")
 
 
 def _is_trained(item: Item) -> bool:

@@ -12,7 +12,7 @@ from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import Known
 from graphnet.onnx.rules.base import Rule, only_read
 from graphnet.values import Value
-from ops.operator import known
+from ops.operator import known, normalize_axis
 
 __all__ = ["CONTROL", "refuse_random"]
 
@@ -72,6 +72,8 @@ def _stacked(call: Call, rows: list[Item], number: int, axis: int = 0) -> Any:
 def _scan(call: Call) -> Any:
     body, count = call.attribute("body"), call.attribute("num_scan_inputs")
     inputs = list(call.inputs)
+    if not 1 <= count <= len(inputs):
+        raise OnnxError(f"expected num_scan_inputs in 1..{len(inputs)}, received {count}")
     if call.opset < 9:
         return _batched_scan(call, body, count)
     return _scanned(call, body, inputs, count)
@@ -84,6 +86,8 @@ def _batched_scan(call: Call, body: Any, count: int) -> Any:
         raise OnnxError("directions and sequence_lens of Scan-8 are not supported")
     inputs = call.inputs[1:]
     (examples,) = known(call.shape(inputs[0])[0])
+    if examples > STEPS:
+        raise OnnxError(f"expected scans of at most {STEPS} examples, received {examples}")
     found = []
     for number in range(examples):
         place = Known(np.array(number))
@@ -170,7 +174,9 @@ def _length(call: Call) -> Any:
 
 def _split_to_sequence(call: Call) -> Any:
     x, axis, keep = call.input(0), call.attribute("axis"), bool(call.attribute("keepdims"))
-    (size,) = known(call.shape()[axis])
+    (size,) = known(call.shape()[normalize_axis(axis, call.rank())])
+    if size > STEPS:
+        raise OnnxError(f"expected a sequence of at most {STEPS} parts, received {size}")
     if call.input(1) is None:
         parts = [1] * size
     else:

@@ -12,6 +12,7 @@ from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.rules.base import Rule, full
 from ops.dimension import Dim, Size
+from ops.operator import normalize_axis
 
 __all__ = ["JOINING"]
 
@@ -38,7 +39,7 @@ def _write_stack(draft: Draft, operator: ops.Stack) -> None:
 
 def _split(call: Call) -> Any:
     x, axis = call.input(0), call.attribute("axis")
-    size = call.shape()[axis]
+    size = call.shape()[normalize_axis(axis, call.rank())]
     parts: tuple[int, ...]
     said = call.has("split") or call.input(1) is not None
     if call.has("split"):
@@ -47,6 +48,8 @@ def _split(call: Call) -> Any:
         parts = call.integers(1, "the sizes of the parts")
     else:
         count = call.attribute("num_outputs", None) or call.outputs
+        if count != call.outputs:
+            raise OnnxError(f"expected num_outputs of {call.outputs}, received {count}")
         if not isinstance(size, int):
             return call.apply(ops.Split(count, axis), x)
         each = -(-size // count)

@@ -11,7 +11,7 @@ from graphnet.onnx.call import Call, Item
 from graphnet.onnx.draft import Draft
 from graphnet.onnx.errors import OnnxError
 from graphnet.onnx.known import Known
-from graphnet.onnx.rules.base import Rule
+from graphnet.onnx.rules.base import Rule, full
 from graphnet.values import Value
 from ops.operator import known
 
@@ -249,7 +249,7 @@ def _dropout(call: Call) -> Any:
     if not call.wants(1):
         return y
     dtype = "bool" if call.opset >= 10 else call.dtype()
-    return y, Known(np.ones(known(*call.shape()), dtype))
+    return y, full(known(*call.shape()), 1, dtype)
 
 
 def _dropped(call: Call, ratio: float, seed: int | None) -> Any:

@@ -33,6 +33,8 @@ def _gates(call: Call, item: Item, order: tuple[int, ...], units: int, part: str
     """The rows of the gates in another order."""
     if len(order) == 1:
         return item
+    if call.shape(item)[1] != units * len(order):
+        raise OnnxError(f"expected {len(order)} gates of {units} rows, received {call.shape(item)}")
     rows = np.concatenate([np.arange(units) + units * gate for gate in order])
     return call.apply(ops.Gather(1), item, Known(rows), part=part)
 

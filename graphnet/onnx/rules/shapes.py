@@ -25,6 +25,8 @@ def _reshape(call: Call) -> Any:
         raise OnnxError("expected opset 5 or newer")
     wanted = call.sizes(1, "the shape")
     allow_zero = bool(call.attribute("allowzero", 0))
+    if not allow_zero and any(n == 0 for n in wanted[len(sizes) :]):
+        raise OnnxError(f"a size of 0 stands for that of the input, which is {sizes}")
     found = [sizes[at] if n == 0 and not allow_zero else n for at, n in enumerate(wanted)]
     if -1 in found:
         rest = reduce(lambda a, b: a * b, (n for n in found if n != -1), 1)  # type: ignore[arg-type,return-value]

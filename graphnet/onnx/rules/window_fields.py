@@ -55,6 +55,11 @@ def open_fields(call: Call, kernel: tuple[int, ...]) -> dict[str, Any]:
             f"expected pads, strides and dilations for {rank} spatial axes, "
             f"received {pads}, {stride} and {dilation}"
         )
+    if min((*kernel, *stride, *dilation), default=1) < 1:
+        raise OnnxError(
+            f"expected kernels, strides and dilations of at least 1, "
+            f"received {kernel}, {stride} and {dilation}"
+        )
     padding: Any = tuple(zip(pads[:rank], pads[rank:], strict=True))
     if rule == "VALID":
         padding = ((0, 0),) * rank
