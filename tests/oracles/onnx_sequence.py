@@ -39,14 +39,14 @@ def attention(operator, query, key, value, mask=None):
     )
 
 
-def recurrent(name, order, operator, inputs, **attributes):
+def recurrent(name, order, operator, inputs, seen=(None, ()), **attributes):
     """One direction after the other, gates in the standard's order, steps first."""
     x, input_weight, hidden_weight, input_bias, hidden_bias, *states = inputs
     backward = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
     found = []
     for d, turned in enumerate(backward[operator.direction]):
 
-        def rows(array, d=d):
+        def rows(array, order=order, d=d):
             """The rows of one direction, their gates in the other order."""
             gates = np.split(array[d : d + 1], len(order), axis=1)
             return np.concatenate([gates[number] for number in order], axis=1)
@@ -64,6 +64,7 @@ def recurrent(name, order, operator, inputs, **attributes):
             bias,
             None,
             *(None if state is None else state[d : d + 1] for state in states),
+            *([] if seen[0] is None else [rows(*seen)]),
             outputs=1 + len(states),
             hidden_size=operator.units,
             **attributes,
@@ -75,7 +76,9 @@ def recurrent(name, order, operator, inputs, **attributes):
 
 
 def lstm(operator, *inputs):
-    return recurrent("LSTM", (0, 3, 1, 2), operator, inputs)  # i, f, g, o -> i, o, f, g
+    *others, peephole = inputs
+    # i, f, g, o -> i, o, f, g, and the peepholes of i, f, o -> i, o, f
+    return recurrent("LSTM", (0, 3, 1, 2), operator, others, seen=(peephole, (0, 2, 1)))
 
 
 def gru(operator, *inputs):

@@ -64,7 +64,9 @@ def recurrent(module, operator, *inputs, **fields):
 
 
 def lstm(operator, *inputs):
-    return recurrent("LSTM", operator, *inputs)
+    if operator.peepholes:
+        return None  # PyTorch's gates do not see the cell
+    return recurrent("LSTM", operator, *inputs[:-1])
 
 
 def gru(operator, *inputs):
