@@ -82,7 +82,6 @@ LEFT_OUT = {
         "test_nesterov_momentum",
     ),
     "no operator of ours yet: the largest entry of a region": ("test_roialign_mode_max",),
-    "no operator of ours yet: a cell that its gates see": ("test_lstm_with_peepholes",),
     "a sequence that is None or of arrays of other kinds, as a loop carries it": (
         "test_loop16_seq_none",
     ),

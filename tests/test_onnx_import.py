@@ -188,6 +188,30 @@ def test_a_weight_that_lies_the_other_way_is_turned_once():
     assert [leaf.decay for leaf in graph.parameters.values()] == [True, False, True]
 
 
+@pytest.mark.parametrize("inside", [False, True], ids=["graph", "function"])
+def test_a_weight_that_is_read_as_it_lies_and_turned_is_one_parameter(inside):
+    nodes = [
+        helper.make_node("Transpose", ["w"], ["t"]),
+        helper.make_node("MatMul", ["x", "w"], ["h"]),
+        helper.make_node("MatMul", ["h", "t"], ["y"]),
+    ]
+    functions = ()
+    if inside:
+        opsets = [helper.make_opsetid("", 21)]
+        functions = [helper.make_function("mine", "Tied", ["x", "w"], ["y"], nodes, opsets)]
+        nodes = [helper.make_node("Tied", ["x", "w"], ["y"], domain="mine")]
+    weight = np.arange(6, dtype="float32").reshape(3, 2)
+    x = np.ones((1, 3), "float32")
+    inputs, outputs = [info("x", ("N", 3))], [info("y", None)]
+    model = model_of(nodes, inputs, outputs, {"w": weight}, functions=functions)
+    for trainable in (True, False):
+        graph = graph_of(model, trainable=trainable)
+        assert graph.parameters["w"].shape == (3, 2)
+        y = gn.Executor(graph).forward(x=x)["y"]
+        np.testing.assert_allclose(y, x @ weight @ weight.T)
+    assert kinds(graph_of(model)) == ["Transpose", "MatMul", "MatMul"]
+
+
 def test_running_statistics_are_states_and_shared_ones_are_parameters():
     def model(count):
         nodes = []

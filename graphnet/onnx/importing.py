@@ -21,7 +21,7 @@ from graphnet.onnx.bodies import expect_attributes, own_operator, standard_body
 from graphnet.onnx.call import Call, Item, Items, Scope, dtype_name
 from graphnet.onnx.draft import Names
 from graphnet.onnx.errors import OnnxError, UndecidedError
-from graphnet.onnx.known import Known, Leaf, fold, is_computed
+from graphnet.onnx.known import Known, Leaf, fold, is_computed, shared
 from graphnet.onnx.rules import READERS
 from graphnet.onnx.scanning import (
     expect_known_operators,
@@ -237,7 +237,8 @@ class Importer:
 
     def run_subgraph(self, graph: GraphProto, inputs: list[Item], outer: Scope) -> tuple[Item, ...]:
         """The outputs of a graph inside a node."""
-        items = dict(zip((value.name for value in graph.input), inputs, strict=True))
+        names = (value.name for value in graph.input)
+        items = dict(zip(names, map(shared, inputs), strict=True))
         scope = Scope(items, outer.opsets, outer, outer.attributes, outer.depth + 1)
         self._expect_depth(scope)
         return self._run_graph(graph, scope)
@@ -254,7 +255,7 @@ class Importer:
         names = list(body.input)
         if len(inputs) > len(names):
             raise OnnxError(f"expected at most {len(names)} inputs, received {len(inputs)}")
-        items = dict.fromkeys(names, None) | dict(zip(names, inputs, strict=False))
+        items = dict.fromkeys(names, None) | dict(zip(names, map(shared, inputs), strict=False))
         given = {attribute.name: attribute for attribute in body.attribute_proto} | {
             name: attribute
             for name, attribute in attributes.items()

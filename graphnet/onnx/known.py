@@ -28,6 +28,7 @@ __all__ = [
     "fold",
     "from_sizes",
     "is_computed",
+    "shared",
     "to_sizes",
 ]
 
@@ -112,7 +113,8 @@ def fold(operator: Operator, inputs: tuple[Known | None, ...]) -> tuple[Known, .
         return _fold_linear(operator, given)
     arrays = tuple(None if known is None else known.array for known in inputs)
     results = tuple(map(Known, compute(operator, arrays)))
-    if len(given) == 1 and given[0].leaf and isinstance(operator, _BIJECTIVE):
+    alone = len(given) == 1 and given[0].leaf is not None and given[0].leaf.alone
+    if alone and isinstance(operator, _BIJECTIVE):
         return tuple(replace(result, leaf=given[0].leaf) for result in results)
     return results
 
@@ -152,6 +154,13 @@ def compute(operator: Operator, arrays: tuple[np.ndarray | None, ...]) -> tuple[
         np.asarray(y) if np.asarray(y).dtype == bool else np.asarray(y).astype(kept)
         for y in results
     )
+
+
+def shared(item: Any) -> Any:
+    """An item that more than one node may read, whatever the graph around them says."""
+    if not isinstance(item, Known) or item.leaf is None:
+        return item
+    return replace(item, leaf=replace(item.leaf, alone=False))
 
 
 def expect_affordable(

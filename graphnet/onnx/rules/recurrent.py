@@ -24,6 +24,9 @@ _ORDER = {
 }
 _BACK = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
 
+#: The order of the gates that see the cell, i, f, o, among those of the standard, and back.
+_SEEN = (0, 2, 1)
+
 _OPERATORS: dict[str, Any] = {"LSTM": ops.LSTM, "GRU": ops.GRU, "RNN": ops.RNN}
 
 _USUAL = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
@@ -70,10 +73,10 @@ def _recurrent(call: Call) -> Any:
         if any(length != steps for length in given):
             raise OnnxError("sequences of several lengths are not supported")
     states = [call.input(5), call.input(6)] if kind == "LSTM" else [call.input(5)]
+    seen = []
     if kind == "LSTM" and call.input(7) is not None:
-        peepholes = call.array(7, "the peepholes")
-        if peepholes.any():
-            raise OnnxError("peepholes are not supported")
+        options["peepholes"] = True
+        seen = [_gates(call, call.input(7), _SEEN, units, "peephole")]
     if not batch_first:
         x = call.apply(ops.Transpose((1, 0, 2)), x, part="examples")
     else:
@@ -93,7 +96,7 @@ def _recurrent(call: Call) -> Any:
             for half, part in zip(halves, ("input", "hidden"), strict=True)
         ]
     operator = _OPERATORS[kind](units, direction=direction, bias=bias is not None, **options)
-    y, *finals = call.apply(operator, x, *weights, *biases, *states)
+    y, *finals = call.apply(operator, x, *weights, *biases, *states, *seen)
     # (N, T, D * units) -> (N, T, D, units)
     sizes = (*call.shape(y)[:2], directions, units)
     apart = reshape(call, y, sizes, "directions")
@@ -106,7 +109,7 @@ def _recurrent(call: Call) -> Any:
 
 def _write_recurrent(kind: str) -> Any:
     def write(draft: Draft, operator: Any) -> None:
-        x, weight, hidden_weight, *rest = [*draft.inputs, "", "", "", ""][:7]
+        x, weight, hidden_weight, *rest = [*draft.inputs, "", "", "", "", ""][:8]
         biases, states = rest[:2], rest[2 : 3 + (kind == "LSTM")]
         units = operator.units
         rows = np.concatenate([np.arange(units) + units * gate for gate in _BACK[kind]])
@@ -118,6 +121,10 @@ def _write_recurrent(kind: str) -> Any:
             halves = [draft.node("Gather", [name, order], axis=1) for name in biases]
             bias = draft.node("Concat", halves, axis=1)
         inputs = [steps, *turned, bias, "", *states]
+        if kind == "LSTM" and rest[4]:
+            rows = np.concatenate([np.arange(units) + units * gate for gate in _SEEN])
+            seen = draft.constant(rows, "seen")
+            inputs.append(draft.node("Gather", [rest[4], seen], axis=1))
         while not inputs[-1]:
             inputs.pop()
         fields: dict[str, Any] = {"hidden_size": units, "direction": operator.direction}
