@@ -183,7 +183,8 @@ class LinearAttention(Operator):
             for i, at in enumerate((0, 1, 2, 4, 5))
         ]
         if parts[3] is not None and decay.shape[2] == self._groups:
-            parts[3] = parts[3].reshape((*decay.shape, -1)).sum(axis=3)
+            features = key.shape[2] // self._groups
+            parts[3] = parts[3].reshape((*decay.shape, features)).sum(axis=3)
         if parts[4] is not None and rate.shape[2] == 1:
             parts[4] = parts[4].sum(axis=2, keepdims=True)
         return *parts[:3], dlast if needs[3] else None, *parts[3:]
@@ -239,14 +240,11 @@ class LinearAttention(Operator):
         steps = []
         for t in range(query.shape[1]):
             rest = [
-                None if x is None else x[:, t].reshape((len(x), -1 if one else groups, width))
-                for x, one, width in (
-                    (key, False, key.shape[2] // groups),
-                    (value, False, value.shape[2] // groups),
-                    (decay, False, 0 if decay is None else decay.shape[2] // groups),
-                    (rate, True, 1),
-                )
+                None if x is None else x[:, t].reshape((len(x), heads, x.shape[2] // heads))
+                for x, heads in ((key, groups), (value, groups), (decay, groups))
             ]
+            # one for each head, or one for all
+            rest.append(None if rate is None else rate[:, t, :, None])
             steps.append((self._split(query[:, t], self.heads), *rest))
         return steps
 

@@ -76,3 +76,14 @@ def test_inputs_that_do_not_fit_are_refused(operator, inputs, message):
 def test_configuration_that_makes_no_sense_is_refused(fields, message):
     with pytest.raises(ValueError, match=message):
         LinearAttention(**fields)
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_an_empty_batch_gives_empty_results_and_gradients(width):
+    operator = LinearAttention(2, rule="gated_delta")
+    x, gate, rate = np.zeros((0, 5, 8)), np.zeros((0, 5, 2)), np.zeros((0, 5, width))
+    (y, state), saved = operator.forward(x, x, x, None, gate, rate)
+    needs = (True, True, True, False, True, True)
+    gradients = operator.backward(saved, (y, state), needs)
+    shapes = [None if g is None else g.shape for g in gradients]
+    assert shapes == [x.shape, x.shape, x.shape, None, gate.shape, rate.shape]

@@ -253,10 +253,10 @@ def likelihood(operator, x, labels, weights=None):
 
 #: Relative error allowed where the standard or its reference implementation rounds to float32.
 SINGLE = {
-    ops.DeformConv: 1e-5,  # in its coordinates
+    ops.DeformConv: 1e-3,  # in its coordinates, which may cancel entries
     ops.Erf: 1e-6,
     ops.GELU: 1e-6,
-    ops.GridSample: 1e-5,  # in its coordinates
+    ops.GridSample: 1e-3,  # the same
     ops.GroupNorm: 1e-6,
     ops.HardSwish: 1e-6,
     ops.LinearAttention: 1e-5,  # sums of what it rounds

@@ -166,6 +166,8 @@ def fold(operator, x):
 
 
 def grid_sample(operator, x, grid):
+    if operator.padding == "reflection" and operator.align_corners and 1 in x.shape[2:]:
+        return None  # the reference implementation divides by the length of an axis of one entry
     return run(
         "GridSample",
         x,
