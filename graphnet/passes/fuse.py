@@ -59,7 +59,12 @@ def fuse(graph: Graph) -> Graph:
         if pool := chains.alone(node.inputs[0], MaxPool):
             first = chains.alone(pool.inputs[0], Conv)
             if first and _is_first_layer(first, pool):
-                fields = {**_fields(first.operator), "pool": pool.operator}
+                windows = _fields(pool.operator)
+                fields = {
+                    **_fields(first.operator),
+                    "pool_size": windows["kernel_size"],
+                    "pool_stride": windows["stride"],
+                }
                 given = dict(zip(first.input_names, chains.inputs(first), strict=True))
                 name = chains.name(first, pool, node)
                 layer = ConvMaxPoolReLU(**fields)
