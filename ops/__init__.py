@@ -43,6 +43,7 @@ from ops.elementwise import (
     Subtract,
     Where,
 )
+from ops.embedding import Embedding, OneHot
 from ops.extremum import ReduceMax, ReduceMin
 from ops.fold import Fold
 from ops.fourier import DFT
@@ -56,7 +57,7 @@ from ops.fused import (
 from ops.grid_sample import GridSample
 from ops.gru import GRU
 from ops.hard import Clip, HardSigmoid, HardSwish, Shrink, ThresholdedReLU
-from ops.indexing import Embedding, Gather, GatherElements, GatherND, OneHot
+from ops.indexing import Gather, GatherElements, GatherND
 from ops.joining import Concat, Split, Stack, Tile
 from ops.linear import Linear, MatMul
 from ops.linear_attention import LinearAttention
