@@ -50,6 +50,7 @@ def test_the_symbolic_batch_is_carried_along():
         (LinearAttention(2), [X, Spec(("N", 5, 8), "float64"), X], "inputs of one dtype"),
         (LinearAttention(2), [X, Spec(("N", 5, 4)), X], "as many features in a head"),
         (LinearAttention(2), [Spec(("N", 8)), X, X], "a query of 3 axes"),
+        (LinearAttention(2), [Spec(("N", 0, 8))] * 3, "at least one step"),
         (LinearAttention(2), [X, X, Spec(("N", 5, 8), "int64")], "a value of a floating dtype"),
         (LinearAttention(2), [X, X, X, Spec(("N", 2, 4, 3))], "a state float32"),
         (LinearAttention(2), [X, X, X, None, GATE], "expected no decay, as the rule 'linear' says"),
