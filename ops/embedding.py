@@ -9,13 +9,14 @@ import numpy as np
 
 from ops.arrays import Array, namespace
 from ops.fields import FINITE, freeze_counts, freeze_integers, freeze_numbers, holds
-from ops.indexing import expect_indices, expect_integers
+from ops.indexing import expect_indices
 from ops.initializers import Initializer, Normal
 from ops.operator import (
     Interval,
     Parameter,
     Spec,
     expect_floating,
+    expect_integers,
     expect_spec,
     normalize_axis,
 )
@@ -145,7 +146,7 @@ class OneHot(Rearrangement):
                 raise ValueError(f"OneHot: expected values of {spec.dtype}, received {value!r}")
 
     def infer(self, indices: Spec) -> Spec:
-        expect_integers(indices)
+        expect_integers("indices", indices)
         axis = normalize_axis(self.axis, indices.rank + 1)
         return Spec((*indices.shape[:axis], self.depth, *indices.shape[axis:]), self.dtype)
 

@@ -14,8 +14,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ops.arrays import Array
 from ops.dimension import Size, is_symbolic
 from ops.fields import freeze_integers
@@ -23,6 +21,7 @@ from ops.operator import (
     Interval,
     ShapeError,
     Spec,
+    expect_integers,
     expect_rank,
     known,
     normalize_axis,
@@ -38,7 +37,6 @@ __all__ = [
     "GatherND",
     "expect_elements",
     "expect_indices",
-    "expect_integers",
     "expect_places",
     "places_domain",
 ]
@@ -218,23 +216,13 @@ class GatherND(Rearrangement):
         return (*indices.shape[:-1], *shape[self.batch_axes + indices.shape[-1] :])
 
 
-def expect_integers(indices: Spec) -> None:
-    """Refuse indices that are no integers.
-
-    Raises:
-        ShapeError: they are not.
-    """
-    if np.dtype(indices.dtype).kind not in "iu":
-        raise ShapeError(f"expected indices of an integer dtype, received {indices.dtype}")
-
-
 def expect_indices(indices: Spec, x: Spec, axis: int) -> None:
     """Refuse indices that are no integers, or any where the axis has no entry.
 
     Raises:
         ShapeError: one of these.
     """
-    expect_integers(indices)
+    expect_integers("indices", indices)
     if x.shape[axis] == 0 and all(n != 0 for n in indices.shape):
         raise ShapeError(
             f"expected entries along axis {axis} for indices {show(indices)}, received {show(x)}"
@@ -265,7 +253,7 @@ def expect_places(indices: Spec, x: Spec, batch_axes: int = 0) -> int:
     Raises:
         ShapeError: the indices are no integers, or do not fit the input.
     """
-    expect_integers(indices)
+    expect_integers("indices", indices)
     expect_rank("indices", indices, least=batch_axes + 1)
     (count,) = known(indices.shape[-1])
     sizes = x.shape[batch_axes : batch_axes + count]

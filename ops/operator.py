@@ -423,6 +423,16 @@ def expect_numeric(name: str, spec: Spec) -> None:
         raise ShapeError(f"expected {name} of a floating or integer dtype, received bool")
 
 
+def expect_integers(name: str, spec: Spec) -> None:
+    """Refuse a spec whose entries are no integers.
+
+    Raises:
+        ShapeError: the dtype is bool or a floating one.
+    """
+    if spec.is_floating or spec.dtype == "bool":
+        raise ShapeError(f"expected {name} of an integer dtype, received {spec.dtype}")
+
+
 def expect_spec(name: str, spec: Spec, shape: tuple[Size, ...], dtype: str) -> None:
     """Refuse a learned or second input whose shape or dtype is not the one that follows.
 
