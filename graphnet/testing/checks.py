@@ -192,15 +192,15 @@ def check_adjoint(case: Case, linear: Iterable[str]) -> None:
         # an offset that is large beside A x is subtracted with the rounding of its own size
         noise = 8 * EPS * dot([(dy, y0) for dy, _, y0 in triples])[1]
         error = mismatch(left, dot([(x, gradients[index])]), noise)
+        beyond, _ = case.forward([*case.inputs[:index], -2 * x, *case.inputs[index + 1 :]])
+        lines = zip(v, outputs, offsets, beyond, strict=True)
+        if any(d is not None and not close(a, 3 * y0 - 2 * y, EXACT) for d, y, y0, a in lines):
+            raise case.broken(
+                f"affine in {role!r}",
+                f"linear= names {role!r}, but forward is not affine in it: "
+                f"what it gives for x, 0 and -2 x does not lie on a line",
+            )
         if not error <= EXACT:
-            beyond, _ = case.forward([*case.inputs[:index], -2 * x, *case.inputs[index + 1 :]])
-            lines = zip(v, outputs, offsets, beyond, strict=True)
-            if any(d is not None and not close(a, 3 * y0 - 2 * y, EXACT) for d, y, y0, a in lines):
-                raise case.broken(
-                    f"affine in {role!r}",
-                    f"linear= names {role!r}, but forward is not affine in it: "
-                    f"what it gives for x, 0 and -2 x does not lie on a line",
-                )
             raise case.broken(
                 f"adjoint in {role!r}",
                 f"backward is not the adjoint of forward in {role!r}: <A x, v> and <x, A^T v> "
