@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes.util
+import io
 import json
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -357,6 +359,31 @@ def test_without_a_folder_for_compiled_code_a_warning_says_so(monkeypatch):
     monkeypatch.setattr(vector, "njit", refuse)
     with pytest.warns(RuntimeWarning, match="NUMBA_CACHE_DIR names one"):
         assert not vector._can_cache()
+
+
+@needs_compiled
+def test_a_terminal_shows_what_is_compiled_and_for_how_long():
+    from rich.console import Console
+
+    from graphnet.kernels.compiled.notice import CompileNotice
+
+    def started(module, name):
+        function = SimpleNamespace(__module__=module, __name__=name)
+        return SimpleNamespace(data={"dispatcher": SimpleNamespace(py_func=function)})
+
+    written = io.StringIO()
+    console = Console(file=written, force_terminal=True, width=80)
+    notice = CompileNotice(console)
+    notice.on_start(started("somebody.else", "theirs"))
+    notice.on_end(None)
+    assert not written.getvalue()
+    notice.on_start(started("graphnet.kernels.compiled.pooling", "_forward_rows"))
+    notice.on_start(started("numba.core", "helper"))
+    notice.on_end(None)
+    assert notice._status is not None
+    notice.on_end(None)
+    assert notice._status is None
+    assert "compiling pooling.forward_rows, kept for the next time" in written.getvalue()
 
 
 # placed kernels of numba

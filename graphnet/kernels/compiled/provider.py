@@ -198,6 +198,9 @@ def numba_works() -> bool:
             stacklevel=2,
         )
         return False
+    from graphnet.kernels.compiled.notice import watch
+
+    watch()
     return True
 
 
