@@ -12,11 +12,10 @@ from hypothesis import HealthCheck, assume, settings
 import graphnet as gn
 import ops
 from graphnet import onnx as gx
-from graphnet.onnx.importing import Stored
-from graphnet.onnx.rules import TABLE, WRITERS
+from graphnet.onnx.rules import WRITERS
 from graphnet.testing import prove
 from graphnet.testing.records import RECORDS
-from graphnet.values import State, declare
+from tests.onnx_cases import graph_of, opset_for
 from tests.same_graphs import differences
 
 onnx = pytest.importorskip("onnx")
@@ -33,36 +32,6 @@ needs_runtime = pytest.mark.skipif(
 )
 
 by_record = pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.operator.__name__)
-
-
-def opset_for(operator):
-    """The opset that is written by default, or the first that has the operator."""
-    return max([21, *(rule.since for rule in TABLE if rule.operator is operator)])
-
-
-def graph_of(case):
-    """A graph of one node with float32 inputs, and what is fed to it."""
-    data = type(case.operator).signature().data
-    learned = set(case.operator.parameters(*case.specs[: len(data)])) if data else set()
-    values, feeds = {}, {}
-    for role, x in zip(case.roles, case.inputs, strict=True):
-        if x is None:
-            values[role] = None
-            continue
-        x = np.asarray(x.astype("float32")) if x.dtype == np.float64 else np.asarray(x)
-        if role in case.states:
-            # the node names what only training reads
-            name = None if isinstance(case.operator, ops.Dropout) else role
-            values[role] = State(name, x.shape, Stored(x), x.dtype.name)
-        elif role in learned:
-            values[role] = gn.Parameter(role, x.shape, Stored(x), x.dtype.name)
-        else:
-            values[role] = gn.Input(role, x.shape, x.dtype.name)
-            feeds[role] = x
-    variadic = type(case.operator).signature().variadic
-    given = (tuple(values.values()), {}) if variadic else ((), values)
-    outputs = declare(case.operator, *given).visible_outputs
-    return gn.Graph(**{f"y{i}": value for i, value in enumerate(outputs)}), feeds
 
 
 def written(case):

@@ -419,6 +419,21 @@ def test_operators_that_are_unknown_are_listed_at_once():
         graph_of(model)
 
 
+def test_operators_newer_than_the_opset_of_the_model_are_listed():
+    nodes = [helper.make_node("Trilu", ["x"], ["a"]), helper.make_node("Gelu", ["a"], ["y"])]
+    model = model_of(nodes, [info("x", ("N", 3))], [info("y", None)], opset=13)
+    with pytest.raises(gx.OnnxError, match="newer than the model: Gelu in opset 13, Trilu in"):
+        graph_of(model)
+
+
+def test_inputs_that_a_rule_stumbles_over_are_shown():
+    weights = {"w": np.ones((1, 20, 3), "float32"), "r": np.ones((1, 20, 5), "float32")}
+    model = one("LSTM", ["x", "w", "r"], [()], stored=weights, hidden_size=5)
+    text = "'y0' (LSTM): inputs (float32 (), float32 (1, 20, 3), float32 (1, 20, 5)) do not fit"
+    with pytest.raises(gx.OnnxError, match=re.escape(text)):
+        graph_of(model)
+
+
 def test_an_opset_newer_than_the_installed_onnx_is_refused():
     newest = onnx.defs.onnx_opset_version()
     with pytest.raises(gx.OnnxError, match=f"expected opset {newest} or older"):

@@ -43,7 +43,7 @@ from graphnet.values import (
     reach,
 )
 from ops.initializers import Initializer
-from ops.operator import Operator
+from ops.operator import Operator, show_shape
 
 __all__ = ["Importer", "Stored", "Trainable"]
 
@@ -313,8 +313,9 @@ class Importer:
         self._doc = node.doc_string
         label = node.name or next(filter(None, node.output), "")
         self._where = f"{self.source}, node {label!r}"
+        inputs: list[Item] = []
         try:
-            inputs = [scope.find(name) for name in node.input]
+            inputs += map(scope.find, node.input)
             opset = scope.opsets.get(plain_domain(node.domain), 0)
             call = Call(self, scope, node, inputs, opset)
             found = self._read(call)
@@ -326,6 +327,12 @@ class Importer:
             raise OnnxError(f"{self._where} ({node.op_type}): {error}") from None
         except (ValueError, TypeError) as error:
             raise OnnxError(f"{self._where} ({node.op_type}): {error}") from None
+        except (LookupError, ArithmeticError) as error:
+            # rules take for granted what most nodes have, such as axes of the inputs
+            raise OnnxError(
+                f"{self._where} ({node.op_type}): inputs {_described(inputs)} do not fit it or its "
+                f"attributes ({type(error).__name__}: {error})"
+            ) from None
         except Exception as error:
             # attributes and inputs may be anything: a rule stumbles over what nobody foresaw
             raise OnnxError(f"{self._where} ({node.op_type}): {error!r}") from error
@@ -537,6 +544,17 @@ def _expect_inputs(operator: Operator, inputs: tuple[Item, ...]) -> None:
     for name, item in zip(names, (*inputs, *[None] * len(names)), strict=False):
         if item is None and name not in signature.optional:
             raise OnnxError(f"input {name!r} is missing")
+
+
+def _described(inputs: list[Item]) -> str:
+    """The dtypes and shapes of inputs, for errors."""
+    words = [
+        f"{item.dtype} {show_shape(item.shape)}"
+        if isinstance(item, Value | Known)
+        else ("nothing" if item is None else "a sequence")
+        for item in inputs
+    ]
+    return f"({', '.join(words)})"
 
 
 def _is_trained(item: Item) -> bool:
