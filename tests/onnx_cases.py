@@ -7,15 +7,9 @@ import numpy as np
 import graphnet as gn
 import ops
 from graphnet.onnx.importing import Stored
-from graphnet.onnx.rules import TABLE
 from graphnet.values import State, declare
 
-__all__ = ["graph_of", "opset_for"]
-
-
-def opset_for(operator):
-    """The opset that is written by default, or the first that has the operator."""
-    return max([21, *(rule.since for rule in TABLE if rule.operator is operator)])
+__all__ = ["graph_of"]
 
 
 def graph_of(case):
