@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -400,6 +401,20 @@ def test_an_output_under_two_names_and_an_input_that_is_one():
     assert list(loaded.outputs) == ["one", "two", "three"]
     assert loaded.outputs["one"] is loaded.outputs["two"]
     assert loaded.outputs["three"] is loaded.inputs["x"]
+
+
+@pytest.mark.parametrize("opset", ["21", 21.0, True])
+def test_an_opset_is_an_integer(opset):
+    with pytest.raises(TypeError, match="expected an opset such as 21"):
+        gx.to_model(small_classifier(), opset=opset)
+
+
+@pytest.mark.parametrize("path", [".", "absent/net.onnx"])
+def test_a_path_that_no_file_can_have_is_named(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=re.escape(f"in a folder that is there: {path}")):
+        gx.save(small_classifier(), path)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_what_is_no_graph_is_refused():

@@ -112,6 +112,42 @@ def test_one_free_size_is_the_batch_and_others_must_be_bound(declared, expected)
         assert graph.outputs["y0"].shape == ("N", 7)
 
 
+@pytest.mark.parametrize(
+    ("source", "options", "text"),
+    [
+        (helper.make_tensor_value_info("x", FLOAT, ()), {}, "expected the path of a model or its"),
+        (b"", {"trainable": "w"}, "a list of names or a function of a name, received 'w'"),
+        (b"", {"trainable": 3}, "expected trainable to be True, False"),
+        (b"", {"shapes": "x"}, "expected shapes to be a dictionary"),
+        (b"", {"shapes": {"x": 3}}, "expected shapes['x'] to be sizes"),
+        (
+            b"",
+            {"constants": {"x": [1, 2]}},
+            "constants['x'] to be an array, received list",
+        ),
+        (b"", {"dtype": "int8"}, "expected dtype 'float32' or 'float64', received 'int8'"),
+    ],
+)
+def test_arguments_that_no_model_could_use_are_refused_first(source, options, text):
+    with pytest.raises((TypeError, ValueError), match=re.escape(text)):
+        gx.load(source, **options)
+
+
+def test_constants_have_the_dtype_of_their_input():
+    nodes = [helper.make_node("Reshape", ["x", "size"], ["y"])]
+    model = model_of(nodes, [info("x", (6,)), info("size", (2,), INT64)], [info("y", None)])
+    sizes = np.array([2, 3], "int32")  # integers are converted where nothing is lost
+    assert graph_of(model, constants={"size": sizes}).outputs["y"].shape == (2, 3)
+    with pytest.raises(gx.OnnxError, match="expected int64, received float64"):
+        graph_of(model, constants={"size": np.array([2.0, 3.0])})
+
+
+def test_trainable_names_that_are_not_there_are_refused():
+    model = one("Add", ["x", "w"], [(3,)], stored={"w": np.ones(3, "float32")})
+    with pytest.raises(gx.OnnxError, match="no initializer is called 'v'"):
+        graph_of(model, trainable=["w", "v"])
+
+
 def test_an_unknown_input_in_shapes_is_refused():
     with pytest.raises(gx.OnnxError, match=r"no input is called 'z'; expected \['x'\]"):
         graph_of(one("Relu", ["x"], [("N", 3)]), shapes={"z": (1, 3)})

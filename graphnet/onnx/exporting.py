@@ -32,8 +32,11 @@ def expect_opset(opset: int) -> None:
     """Refuse an opset that cannot be written.
 
     Raises:
+        TypeError: it is no integer.
         OnnxError: it is too old, or newer than the installed onnx.
     """
+    if not isinstance(opset, int) or isinstance(opset, bool):
+        raise TypeError(f"expected an opset such as 21, received {opset!r}")
     newest = onnx.defs.onnx_opset_version()
     if not OLDEST <= opset <= newest:
         raise OnnxError(f"expected an opset in {OLDEST}..{newest}, received {opset}")

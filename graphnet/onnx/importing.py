@@ -125,6 +125,7 @@ class Importer:
         Raises:
             OnnxError: the model cannot be read; the message says where.
         """
+        self._expect_trainable()
         opsets = versions_of(self.model.opset_import)
         expect_known_operators(self.model, self._functions, opsets)
         graph = self.model.graph
@@ -165,7 +166,10 @@ class Importer:
     def _input(self, value: onnx.ValueInfoProto) -> Item:
         kind = value.type.WhichOneof("value")
         if value.name in self._constants:
-            return self._bound(self._constants[value.name])
+            constant = self._constants[value.name]
+            if kind == "tensor_type" and isinstance(constant, np.ndarray | np.generic):
+                constant = _of_dtype(constant, value, self.source)
+            return self._bound(constant)
         if kind != "tensor_type":
             raise OnnxError(f"{self.source}: input {value.name!r} is no tensor but {kind}")
         tensor = value.type.tensor_type
@@ -291,6 +295,17 @@ class Importer:
             array = self.narrowed(numpy_helper.to_array(tensor))
             kept = scope.outer is None and is_computed(array.dtype)
             scope.items[tensor.name] = Known(array, None, leaf if kept else None, tensor.name)
+
+    def _expect_trainable(self) -> None:
+        """Refuse names of which there is no initializer."""
+        chosen = self._trainable
+        if chosen is None or isinstance(chosen, bool) or callable(chosen):
+            return
+        names = {t.name for graph in graphs(self.model.graph) for t in graph.initializer}
+        unknown = [name for name in chosen if name not in names]
+        if unknown:
+            listed = ", ".join(map(repr, unknown))
+            raise OnnxError(f"{self.source}: trainable: no initializer is called {listed}")
 
     def _may_train(self, tensor: TensorProto) -> bool:
         chosen = self._trainable
@@ -516,6 +531,19 @@ class Importer:
         """An array in the dtype that takes the place of its own."""
         dtype = self.computed(array.dtype.name)
         return array if dtype == array.dtype.name else array.astype(dtype)
+
+
+def _of_dtype(constant: Any, value: onnx.ValueInfoProto, source: str) -> np.ndarray:
+    """An array for an input, whose dtype it has or, of integers, can take without loss."""
+    array: np.ndarray = np.asarray(constant)
+    wanted = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
+    if array.dtype == wanted or array.dtype.kind in "OUS":
+        return array
+    if {array.dtype.kind, wanted.kind} <= set("iu") and (array.astype(wanted) == array).all():
+        return array.astype(wanted)
+    raise OnnxError(
+        f"{source}: constants[{value.name!r}]: expected {wanted.name}, received {array.dtype.name}"
+    )
 
 
 def _notes(model: ModelProto) -> dict[str, str]:

@@ -69,6 +69,8 @@ def save(
         OSError: the file cannot be written.
     """
     target = Path(path)
+    if target.is_dir() or not target.parent.is_dir():
+        raise FileNotFoundError(f"expected the path of a file in a folder that is there: {target}")
     net, arrays = _snapshot(source, opset)
     if _size(arrays) > LARGEST:
         _save_in_two(net.graph, arrays, opset, target)
