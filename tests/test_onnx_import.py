@@ -98,6 +98,10 @@ def test_a_multiple_of_the_batch_is_a_shape_too():
         ((None, 3), "(N, 3)"),
         ((5, "N"), "(5, N)"),
         (("seq", "b"), None),
+        ((-1, 3), "(N, 3)"),
+        ((-1, -1), None),
+        ((-1, "?"), None),
+        (("?", 3), "(N, 3)"),
         ((2, None), None),
     ],
 )

@@ -6,6 +6,7 @@ computed from them) is computed at once; the rest is declared as nodes of the gr
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from graphnet.onnx.call import Call, Item, Items, Scope, dtype_name
 from graphnet.onnx.draft import Names
 from graphnet.onnx.errors import OnnxError, UndecidedError
 from graphnet.onnx.known import Known, Leaf, fold, is_computed, shared
+from graphnet.onnx.limits import NODES, VALUE_BYTES
 from graphnet.onnx.rules import READERS
 from graphnet.onnx.scanning import (
     expect_known_operators,
@@ -42,6 +44,7 @@ from graphnet.values import (
     declare,
     reach,
 )
+from ops.dimension import Dim
 from ops.initializers import Initializer
 from ops.operator import Operator, show_shape
 
@@ -52,9 +55,6 @@ Trainable = bool | Collection[str] | Callable[[str], bool] | None
 
 #: How deep functions may call functions and graphs hold graphs.
 DEPTH = 64
-
-#: How many nodes a model may become, loops and functions unrolled.
-NODES = 500_000
 
 #: Floats for which there are no kernels; they can be read as float32.
 NARROW = ("float16", "bfloat16")
@@ -188,6 +188,7 @@ class Importer:
             name += "_"
         try:
             self.inputs[value.name] = Input(name, shape, dtype)
+            _expect_bounded(self.inputs[value.name])
         except (TypeError, ValueError) as error:
             raise OnnxError(f"{self.source}: {error}") from None
         return self.inputs[value.name]
@@ -202,10 +203,10 @@ class Importer:
         """The sizes that the model gives an input; a free one that is the batch is ``N``."""
         sizes: list[int | str] = []
         for axis, dim in enumerate(shape.dim):
-            if dim.HasField("dim_value"):
-                sizes.append(dim.dim_value)
-            elif dim.dim_param == self._batch or (axis == 0 and not dim.dim_param):
+            if dim.dim_param == self._batch or (axis == 0 and _is_nameless(dim)):
                 sizes.append("N")
+            elif dim.HasField("dim_value") and not _is_nameless(dim):
+                sizes.append(dim.dim_value)
             else:
                 sizes.append(dim.dim_param or "?")
         free = [size for size in sizes if isinstance(size, str) and size != "N"]
@@ -227,7 +228,9 @@ class Importer:
         ]
         symbols = [dim.dim_param for dims in shapes for dim in dims if dim.dim_param]
         first = [dims[0].dim_param for dims in shapes if dims and dims[0].dim_param]
-        for found in (["N"] if "N" in symbols else [], first, symbols):
+        # where the first size is free and has no name, that is the batch, and no later symbol
+        nameless = any(dims and _is_nameless(dims[0]) for dims in shapes)
+        for found in (["N"] if "N" in symbols else [], first, [] if nameless else symbols):
             if found:
                 return found[0]
         return "N"
@@ -239,11 +242,16 @@ class Importer:
         self._run_nodes(graph.node, [value.name for value in graph.output], scope)
         return tuple(scope.find(value.name) for value in graph.output)
 
-    def run_subgraph(self, graph: GraphProto, inputs: list[Item], outer: Scope) -> tuple[Item, ...]:
-        """The outputs of a graph inside a node."""
+    def run_subgraph(
+        self, graph: GraphProto, inputs: list[Item], outer: Scope, turns: int
+    ) -> tuple[Item, ...]:
+        """The outputs of a graph inside a node, which runs it so often."""
+        turns *= outer.turns
+        if turns * len(graph.node) > NODES:  # of loops in loops this is known in the first turn
+            raise self._too_many()
         names = (value.name for value in graph.input)
         items = dict(zip(names, map(shared, inputs), strict=True))
-        scope = Scope(items, outer.opsets, outer, outer.attributes, outer.depth + 1)
+        scope = Scope(items, outer.opsets, outer, outer.attributes, outer.depth + 1, turns)
         self._expect_depth(scope)
         return self._run_graph(graph, scope)
 
@@ -266,7 +274,7 @@ class Importer:
             if name in set(body.attribute) | {a.name for a in body.attribute_proto}
         }
         opsets = {**outer.opsets, **versions_of(body.opset_import)}
-        scope = Scope(items, opsets, None, given, outer.depth + 1)
+        scope = Scope(items, opsets, None, given, outer.depth + 1, outer.turns)
         self._expect_depth(scope)
         pairs = zip(body.output, wanted, strict=False)
         outputs = [name if want else "" for name, want in pairs]
@@ -368,7 +376,10 @@ class Importer:
         """Count what the model becomes, so that no file makes an endless graph."""
         self._count += 1
         if self._count > NODES:
-            raise OnnxError(f"{self.source}: expected at most {NODES:,} nodes, loops unrolled")
+            raise self._too_many()
+
+    def _too_many(self) -> OnnxError:
+        return OnnxError(f"{self.source}: expected at most {NODES:,} nodes, loops unrolled")
 
     def _read(self, call: Call) -> Items:
         node, scope = call.proto, call.scope
@@ -451,6 +462,8 @@ class Importer:
             if whole and depends and all(map(self._is_feedable, whole)):
                 raise self.undecided(whole[0], f"integers for {type(operator).__name__}") from None
             raise
+        for value in node.visible_outputs:
+            _expect_bounded(value)
         if self._doc and node.name:
             self._docs[f"onnx.node.{node.name}.doc_string"] = self._doc
         return node.visible_outputs
@@ -533,6 +546,11 @@ class Importer:
         return array if dtype == array.dtype.name else array.astype(dtype)
 
 
+def _is_nameless(dim: onnx.TensorShapeProto.Dimension) -> bool:
+    """Whether a size is free and no symbol; old exporters write such a one as -1."""
+    return not dim.dim_param and (not dim.HasField("dim_value") or dim.dim_value == -1)
+
+
 def _of_dtype(constant: Any, value: onnx.ValueInfoProto, source: str) -> np.ndarray:
     """An array for an input, whose dtype it has or, of integers, can take without loss."""
     array: np.ndarray = np.asarray(constant)
@@ -572,6 +590,17 @@ def _expect_inputs(operator: Operator, inputs: tuple[Item, ...]) -> None:
     for name, item in zip(names, (*inputs, *[None] * len(names)), strict=False):
         if item is None and name not in signature.optional:
             raise OnnxError(f"input {name!r} is missing")
+
+
+def _expect_bounded(value: Value) -> None:
+    """Refuse a value that no computer holds for one example: it would fail when it is run."""
+    sizes = (
+        size.scale + abs(size.offset) if isinstance(size, Dim) else size for size in value.shape
+    )
+    if math.prod(sizes) * np.dtype(value.dtype).itemsize > VALUE_BYTES:
+        raise OnnxError(
+            f"expected values of at most {VALUE_BYTES:,} bytes for an example, received {value!r}"
+        )
 
 
 def _described(inputs: list[Item]) -> str:
