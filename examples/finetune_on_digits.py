@@ -34,7 +34,7 @@ class Tuned(NamedTuple):
     after: float
 
 
-def tune(epochs: int = 5, seed: int = 0, seconds: float | None = None) -> Tuned:
+def tune(epochs: int = 3, seed: int = 0, seconds: float | None = None) -> Tuned:
     """Replace the head, and train the network for some epochs or seconds."""
     digits = gn.data.load_digits()
     graph = graphnet.onnx.load(find(PACKAGE, FILE), shapes={"x": ("N", 3, *SIZE)})
@@ -64,7 +64,7 @@ def answering(net: gn.Executor) -> gn.Executor:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--out", type=Path, metavar="MODEL.onnx")
     options = parser.parse_args()
     tuned = tune(options.epochs)

@@ -147,7 +147,7 @@ def test_the_type_of_a_file_is_told_by_its_bytes():
 
 def test_a_network_for_text_learns_digits_and_is_handed_back(tmp_path):
     model(finetune_on_digits.PACKAGE, finetune_on_digits.FILE)
-    tuned = finetune_on_digits.tune(epochs=2)
+    tuned = finetune_on_digits.tune(epochs=1)
     assert tuned.before < 0.3, "ten classes, and a head that has seen none"
     assert tuned.after > 0.7
     net = finetune_on_digits.answering(tuned.net)

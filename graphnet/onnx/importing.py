@@ -6,11 +6,9 @@ computed from them) is computed at once; the rest is declared as nodes of the gr
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,8 +20,9 @@ from graphnet.onnx.bodies import expect_attributes, own_operator, standard_body
 from graphnet.onnx.call import Call, Item, Items, Scope, dtype_name
 from graphnet.onnx.draft import Names
 from graphnet.onnx.errors import OnnxError, UndecidedError
+from graphnet.onnx.inputs import batch_symbol, expect_bounded, of_dtype, sizes_of
 from graphnet.onnx.known import Known, Leaf, fold, is_computed, shared
-from graphnet.onnx.limits import NODES, VALUE_BYTES
+from graphnet.onnx.limits import NODES
 from graphnet.onnx.rules import READERS
 from graphnet.onnx.scanning import (
     expect_known_operators,
@@ -44,7 +43,6 @@ from graphnet.values import (
     declare,
     reach,
 )
-from ops.dimension import Dim
 from ops.initializers import Initializer
 from ops.operator import Operator, show_shape
 
@@ -140,8 +138,13 @@ class Importer:
                 )
         self._names.take(value.name for value in inputs)
         self._names.take(stored)
+        batch = batch_symbol(
+            value.type.tensor_type.shape
+            for value in graph.input
+            if value.name not in self._shapes and value.name not in self._constants
+        )
         for value in inputs:
-            scope.items[value.name] = self._input(value)
+            scope.items[value.name] = self._input(value, batch)
         found = self._run_graph(graph, scope)
         return dict(zip((value.name for value in graph.output), found, strict=True))
 
@@ -163,12 +166,13 @@ class Importer:
         graph.metadata.update(_notes(self.model), **self._docs)
         return graph
 
-    def _input(self, value: onnx.ValueInfoProto) -> Item:
+    def _input(self, value: onnx.ValueInfoProto, batch: str) -> Item:
         kind = value.type.WhichOneof("value")
         if value.name in self._constants:
             constant = self._constants[value.name]
             if kind == "tensor_type" and isinstance(constant, np.ndarray | np.generic):
-                constant = _of_dtype(constant, value, self.source)
+                wanted = value.type.tensor_type.elem_type
+                constant = of_dtype(constant, wanted, f"{self.source}: constants[{value.name!r}]")
             return self._bound(constant)
         if kind != "tensor_type":
             raise OnnxError(f"{self.source}: input {value.name!r} is no tensor but {kind}")
@@ -182,13 +186,13 @@ class Importer:
                 f"shapes={{{value.name!r}: (...)}}"
             )
         else:
-            shape = self._declared(value.name, tensor.shape)
+            shape = sizes_of(tensor.shape, batch, self.source, value.name)
         name = value.name
         while name in RESERVED:
             name += "_"
         try:
             self.inputs[value.name] = Input(name, shape, dtype)
-            _expect_bounded(self.inputs[value.name])
+            expect_bounded(self.inputs[value.name])
         except (TypeError, ValueError) as error:
             raise OnnxError(f"{self.source}: {error}") from None
         return self.inputs[value.name]
@@ -198,42 +202,6 @@ class Importer:
         if isinstance(constant, list):
             return [self._bound(entry) for entry in constant]
         return None if constant is None else Known(self.narrowed(np.asarray(constant)))
-
-    def _declared(self, name: str, shape: onnx.TensorShapeProto) -> list[int | str]:
-        """The sizes that the model gives an input; a free one that is the batch is ``N``."""
-        sizes: list[int | str] = []
-        for axis, dim in enumerate(shape.dim):
-            if dim.dim_param == self._batch or (axis == 0 and _is_nameless(dim)):
-                sizes.append("N")
-            elif dim.HasField("dim_value") and not _is_nameless(dim):
-                sizes.append(dim.dim_value)
-            else:
-                sizes.append(dim.dim_param or "?")
-        free = [size for size in sizes if isinstance(size, str) and size != "N"]
-        if free:
-            wanted = ", ".join("..." if size in free else repr(size) for size in sizes)
-            raise OnnxError(
-                f"{self.source}: input {name!r} is ({', '.join(map(str, sizes))}), with free "
-                f"sizes beside the batch: bind them, shapes={{{name!r}: ({wanted})}}"
-            )
-        return sizes
-
-    @cached_property
-    def _batch(self) -> str:
-        """The symbol of the model that is the batch."""
-        shapes = [
-            value.type.tensor_type.shape.dim
-            for value in self.model.graph.input
-            if value.name not in self._shapes and value.name not in self._constants
-        ]
-        symbols = [dim.dim_param for dims in shapes for dim in dims if dim.dim_param]
-        first = [dims[0].dim_param for dims in shapes if dims and dims[0].dim_param]
-        # where the first size is free and has no name, that is the batch, and no later symbol
-        nameless = any(dims and _is_nameless(dims[0]) for dims in shapes)
-        for found in (["N"] if "N" in symbols else [], first, [] if nameless else symbols):
-            if found:
-                return found[0]
-        return "N"
 
     # graphs, functions and nodes
 
@@ -463,7 +431,7 @@ class Importer:
                 raise self.undecided(whole[0], f"integers for {type(operator).__name__}") from None
             raise
         for value in node.visible_outputs:
-            _expect_bounded(value)
+            expect_bounded(value)
         if self._doc and node.name:
             self._docs[f"onnx.node.{node.name}.doc_string"] = self._doc
         return node.visible_outputs
@@ -546,24 +514,6 @@ class Importer:
         return array if dtype == array.dtype.name else array.astype(dtype)
 
 
-def _is_nameless(dim: onnx.TensorShapeProto.Dimension) -> bool:
-    """Whether a size is free and no symbol; old exporters write such a one as -1."""
-    return not dim.dim_param and (not dim.HasField("dim_value") or dim.dim_value == -1)
-
-
-def _of_dtype(constant: Any, value: onnx.ValueInfoProto, source: str) -> np.ndarray:
-    """An array for an input, whose dtype it has or, of integers, can take without loss."""
-    array: np.ndarray = np.asarray(constant)
-    wanted = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type))
-    if array.dtype == wanted or array.dtype.kind in "OUS":
-        return array
-    if {array.dtype.kind, wanted.kind} <= set("iu") and (array.astype(wanted) == array).all():
-        return array.astype(wanted)
-    raise OnnxError(
-        f"{source}: constants[{value.name!r}]: expected {wanted.name}, received {array.dtype.name}"
-    )
-
-
 def _notes(model: ModelProto) -> dict[str, str]:
     """What a model says about itself."""
     notes = {
@@ -590,17 +540,6 @@ def _expect_inputs(operator: Operator, inputs: tuple[Item, ...]) -> None:
     for name, item in zip(names, (*inputs, *[None] * len(names)), strict=False):
         if item is None and name not in signature.optional:
             raise OnnxError(f"input {name!r} is missing")
-
-
-def _expect_bounded(value: Value) -> None:
-    """Refuse a value that no computer holds for one example: it would fail when it is run."""
-    sizes = (
-        size.scale + abs(size.offset) if isinstance(size, Dim) else size for size in value.shape
-    )
-    if math.prod(sizes) * np.dtype(value.dtype).itemsize > VALUE_BYTES:
-        raise OnnxError(
-            f"expected values of at most {VALUE_BYTES:,} bytes for an example, received {value!r}"
-        )
 
 
 def _described(inputs: list[Item]) -> str:
