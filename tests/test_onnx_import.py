@@ -427,6 +427,8 @@ def test_an_input_that_is_left_out_is_missed_and_not_made_up():
     model = one("Conv", ["x"], [("N", 3, 8, 8)], kernel_shape=[3, 3])
     with pytest.raises(gx.OnnxError, match="node 'y0'"):
         graph_of(model)
+    with pytest.raises(gx.OnnxError, match="input 1 is missing"):
+        graph_of(one("Concat", ["x", ""], [("N", 3)], axis=0))
     with pytest.raises(gx.OnnxError, match="input 'gamma' is missing"):
         graph_of(one("InstanceNormalization", ["x"], [("N", 3, 8, 8)]))
 

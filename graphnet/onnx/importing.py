@@ -534,6 +534,8 @@ def _expect_inputs(operator: Operator, inputs: tuple[Item, ...]) -> None:
     cls = type(operator)
     signature = cls.signature()
     if signature.variadic:
+        if None in inputs:
+            raise OnnxError(f"input {inputs.index(None)} is missing")
         return
     # states such as the key of a generator are made by the node itself
     names = signature.names if cls.states is Operator.states else signature.data
