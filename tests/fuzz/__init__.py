@@ -1,7 +1,8 @@
 """Model files that are damaged at random: reading one ends in a graph or in an error of ours.
 
 - ``python -m tests.fuzz --files 100000 --seed 0``: so many, which anyone can repeat.
-- ``python -m tests.fuzz.coverage tests/fuzz/corpus``: the same, led by coverage; needs atheris.
+- ``python -m tests.fuzz.coverage tests/fuzz/corpus``: the same, led by coverage; needs
+  atheris: ``pip install --group fuzz``.
 - ``python -m tests.fuzz.seeds``: write the corpus anew.
 
 In it:
