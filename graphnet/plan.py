@@ -17,7 +17,7 @@ from graphnet.kernels import Kernel, PlacedKernel, Provider
 from graphnet.memory import last_uses, peak_bytes
 from graphnet.values import Input, Node, Value
 from ops.dimension import Size
-from ops.operator import Interval, Spec
+from ops.operator import Interval, Spec, expect_domains
 
 __all__ = ["Plan", "Reverse", "ReverseStep", "Step", "make_plan", "make_reverse"]
 
@@ -25,7 +25,7 @@ __all__ = ["Plan", "Reverse", "ReverseStep", "Step", "make_plan", "make_reverse"
 ABSENT = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Step:
     """One node of the forward pass, ready to run."""
 
@@ -41,7 +41,7 @@ class Step:
     release: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ReverseStep:
     """One node of the reverse pass; gradients live in slots of the same numbers as values."""
 
@@ -52,7 +52,7 @@ class ReverseStep:
     needs: tuple[bool, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Reverse:
     """The reverse pass from one output to some leaves."""
 
@@ -70,7 +70,7 @@ class Reverse:
         return self.output, tuple(self.gradients)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     """The forward pass of one graph for one batch size, dtype and list of kernel providers."""
 
@@ -264,7 +264,7 @@ def _collect_domains(
     domains: dict[str, tuple[Interval, str]],
 ) -> None:
     """Note which values an input may hold, where a node that restricts them reads it directly."""
-    restricted = node.operator.domains(*specs)
+    restricted = expect_domains(node.operator, specs)
     for role, value in zip(node.input_names, node.inputs, strict=True):
         if role in restricted and isinstance(value, Input):
             name = graph.name_of(value)
