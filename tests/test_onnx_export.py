@@ -68,6 +68,8 @@ def test_what_was_written_is_read_as_the_same_graph(record):
 def runs_alike(case):
     import onnxruntime
 
+    # onnxruntime 1.32 divides by zero where it turns an array without entries: the process ends
+    assume(all(x is None or x.size for x in case.inputs))
     unlike = EXCEPT.get(type(case.operator))
     assume(unlike is None or not unlike(case.operator, *case.inputs))
     graph, feeds, content = written(case)

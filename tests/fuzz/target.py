@@ -29,6 +29,8 @@ def read(data: bytes) -> bool:
         FindingError: the error is none of ours, or one that nobody foresaw; or it takes too much
             memory.
     """
+    if RESET.exists():
+        RESET.write_text("5")  # the peak of memory is what is in use now
     before = _kilobytes("VmRSS")
     faulthandler.dump_traceback_later(SECONDS, exit=True)
     try:
@@ -45,7 +47,6 @@ def read(data: bytes) -> bool:
         faulthandler.cancel_dump_traceback_later()
         extra = (_kilobytes("VmHWM") - before) * 1024
         if extra > BYTES:
-            RESET.write_text("5")  # the next file has a peak of its own
             raise FindingError(f"{extra / 1e6:,.0f} MB of memory for {len(data):,} bytes")
     return True
 
