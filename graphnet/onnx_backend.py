@@ -18,6 +18,7 @@ from graphnet.graph import Graph
 from graphnet.onnx.errors import OnnxError, UndecidedError
 from graphnet.onnx.importing import Importer
 from graphnet.onnx.known import Known, is_computed
+from graphnet.onnx.reading import check_model
 from graphnet.values import Value
 
 __all__ = ["Backend", "GraphnetRep", "prepare", "run_model", "run_node", "supports_device"]
@@ -65,9 +66,18 @@ class GraphnetRep(BackendRep):
             feeds = dict(inputs)
         else:
             given = list(inputs) if isinstance(inputs, Sequence) else [inputs]
-            if len(given) > len(self._inputs):
-                raise OnnxError(f"expected inputs {self._inputs}, received {len(given)}")
-            feeds = dict(zip(self._inputs, given, strict=False))
+            if len(given) != len(self._inputs):
+                raise OnnxError(
+                    f"expected {len(self._inputs)} inputs, {self._inputs}, received {len(given)}"
+                )
+            feeds = dict(zip(self._inputs, given, strict=True))
+        if feeds.keys() != set(self._inputs):
+            raise OnnxError(f"expected inputs {self._inputs}, received {list(feeds)}")
+        for name in self._tensors & feeds.keys():
+            if isinstance(feeds[name], list | tuple | str | bytes):
+                raise OnnxError(
+                    f"input {name!r}: expected an array, received {type(feeds[name]).__name__}"
+                )
         found = self._form(feeds).run(feeds)
         return tuple(namedtupledict("Outputs", self._outputs)(*found))
 
@@ -201,9 +211,13 @@ class Backend(_Backend):
         """
         if kwargs:
             raise OnnxError(f"expected no options, received {list(kwargs)}")
+        if not isinstance(model, ModelProto):
+            raise TypeError(
+                f"expected a ModelProto, such as onnx.load gives, received {type(model).__name__}"
+            )
         if not cls.supports_device(device):
             raise OnnxError(f"expected a device that works here, received {device!r}")
-        return GraphnetRep(model, _BACKENDS[Device(device).type])
+        return GraphnetRep(check_model(model), _BACKENDS[Device(device).type])
 
     @classmethod
     def run_model(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from importlib.util import find_spec
 
@@ -138,6 +139,33 @@ def test_options_and_devices_that_are_unknown_are_refused():
         onnx_backend.prepare(relu_model("N", 3), "TPU")
     with pytest.raises(OnnxError, match="received 2"):
         onnx_backend.prepare(relu_model("N", 3)).run([np.ones((1, 3), "float32")] * 2)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        ([], "expected 1 inputs, ['x'], received 0"),
+        ({"z": 1}, "expected inputs ['x'], received ['z']"),
+        ([[1.0, 2.0, 3.0]], "input 'x': expected an array, received list"),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(inputs, text):
+    with pytest.raises(OnnxError, match=re.escape(text)):
+        onnx_backend.prepare(relu_model("N", 3)).run(inputs)
+
+
+def test_a_model_is_held_to_what_a_file_is_held_to():
+    with pytest.raises(TypeError, match=r"a ModelProto, such as onnx\.load gives, received str"):
+        onnx_backend.prepare("net.onnx")
+    model = relu_model("N", 3)
+    model.graph.node[0].input[0] = "ghost"
+    with pytest.raises(OnnxError, match="reads 'ghost', which nothing makes"):
+        onnx_backend.prepare(model)
+    model = relu_model("N", 3)
+    tensor = model.graph.initializer.add(name="w", dims=[3], data_type=1, data_location=1)
+    tensor.external_data.add(key="location", value="/etc/passwd")
+    with pytest.raises(OnnxError, match="a model given as bytes has not"):
+        onnx_backend.prepare(model)
 
 
 def test_entries_that_decide_a_shape_may_change_from_run_to_run():

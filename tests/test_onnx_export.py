@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -12,11 +13,10 @@ from hypothesis import HealthCheck, assume, settings
 import graphnet as gn
 import ops
 from graphnet import onnx as gx
-from graphnet.onnx.importing import Stored
-from graphnet.onnx.rules import TABLE, WRITERS
+from graphnet.onnx.rules import WRITERS
 from graphnet.testing import prove
 from graphnet.testing.records import RECORDS
-from graphnet.values import State, declare
+from tests.onnx_cases import graph_of
 from tests.same_graphs import differences
 
 onnx = pytest.importorskip("onnx")
@@ -35,41 +35,11 @@ needs_runtime = pytest.mark.skipif(
 by_record = pytest.mark.parametrize("record", RECORDS, ids=lambda record: record.operator.__name__)
 
 
-def opset_for(operator):
-    """The opset that is written by default, or the first that has the operator."""
-    return max([21, *(rule.since for rule in TABLE if rule.operator is operator)])
-
-
-def graph_of(case):
-    """A graph of one node with float32 inputs, and what is fed to it."""
-    data = type(case.operator).signature().data
-    learned = set(case.operator.parameters(*case.specs[: len(data)])) if data else set()
-    values, feeds = {}, {}
-    for role, x in zip(case.roles, case.inputs, strict=True):
-        if x is None:
-            values[role] = None
-            continue
-        x = np.asarray(x.astype("float32")) if x.dtype == np.float64 else np.asarray(x)
-        if role in case.states:
-            # the node names what only training reads
-            name = None if isinstance(case.operator, ops.Dropout) else role
-            values[role] = State(name, x.shape, Stored(x), x.dtype.name)
-        elif role in learned:
-            values[role] = gn.Parameter(role, x.shape, Stored(x), x.dtype.name)
-        else:
-            values[role] = gn.Input(role, x.shape, x.dtype.name)
-            feeds[role] = x
-    variadic = type(case.operator).signature().variadic
-    given = (tuple(values.values()), {}) if variadic else ((), values)
-    outputs = declare(case.operator, *given).visible_outputs
-    return gn.Graph(**{f"y{i}": value for i, value in enumerate(outputs)}), feeds
-
-
 def written(case):
     """The graph of a case, its feeds, and the model as bytes."""
     graph, feeds = graph_of(case)
     try:
-        model = gx.to_model(graph, opset=opset_for(type(case.operator)))
+        model = gx.to_model(graph)
     except gx.OnnxError as error:
         assert "the standard" in str(error)  # has no such form
         assume(False)
@@ -98,6 +68,8 @@ def test_what_was_written_is_read_as_the_same_graph(record):
 def runs_alike(case):
     import onnxruntime
 
+    # onnxruntime 1.32 divides by zero where it turns an array without entries: the process ends
+    assume(all(x is None or x.size for x in case.inputs))
     unlike = EXCEPT.get(type(case.operator))
     assume(unlike is None or not unlike(case.operator, *case.inputs))
     graph, feeds, content = written(case)
@@ -120,7 +92,6 @@ def runs_alike(case):
 #: What onnxruntime has no kernel for, or gets wrong.
 UNLIKE = {
     ops.BitCast: "onnxruntime has no kernel",
-    ops.CumProd: "onnxruntime has no kernel",
     ops.LinearAttention: "onnxruntime has no kernel",
     ops.Fold: "onnxruntime lays windows over one axis in another order",
     ops.Resize: "onnxruntime takes other entries of an axis of size 1",
@@ -245,10 +216,122 @@ def test_what_an_old_opset_lacks_is_written_in_parts(operator, opset):
         np.testing.assert_allclose(found, gn.Executor(graph).forward(x=x)["y"], atol=1e-5)
 
 
-def test_weights_beyond_what_a_file_holds_are_refused(monkeypatch):
+@pytest.mark.parametrize(
+    "operator", [ops.AvgPool(1, 4, "same"), ops.MaxPool(2, 3, "same")], ids=repr
+)
+@pytest.mark.parametrize("size", [3, 7])
+def test_windows_smaller_than_their_step_are_the_same_everywhere(operator, size):
+    """The standard's rule for them pads by a negative number, which runtimes take in many ways."""
+    graph = gn.Graph(y=operator(gn.Input("x", (1, 1, size))))
+    model = gx.to_model(graph)
+    (node,) = model.graph.node
+    assert {"auto_pad", "pads"} & {attribute.name for attribute in node.attribute} == {"pads"}
+    assert list(differences(graph, gx.load(model.SerializeToString()))) == []
+
+
+def read_by_its_parts(graph, **feeds):
+    """The result of the graph, and of the function that it is written as."""
+    model = gx.to_model(graph, opset=21)
+    assert list(differences(graph, gx.load(model.SerializeToString()))) == []
+    (function,) = model.functions
+    function.ClearField("metadata_props")  # read by what it computes, and not by its name
+    found = gn.Executor(gx.load(model.SerializeToString())).forward(**feeds)["y"]
+    return gn.Executor(graph).forward(**feeds)["y"], found
+
+
+@pytest.mark.parametrize("p", [1.5, 3.0])
+def test_a_norm_that_the_standard_lacks_is_written_in_parts(p):
+    x = np.linspace(-3, 3, 24, dtype="float32").reshape(2, 3, 4)
+    x[1, :, 2] = 0
+    graph = gn.Graph(y=ops.LpNormalization(1, p)(gn.Input("x", x.shape)))
+    expected, found = read_by_its_parts(graph, x=x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_running_product_is_a_scan_before_it_is_an_operator(exclusive, reverse):
+    x = np.linspace(-2, 2, 24, dtype="float32").reshape(2, 3, 4)
+    graph = gn.Graph(y=ops.CumProd(1, exclusive, reverse)(gn.Input("x", x.shape)))
+    expected, found = read_by_its_parts(graph, x=x)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_running_product_is_an_operator_once_there_is_one():
+    graph = gn.Graph(y=ops.CumProd(0, True)(gn.Input("x", (2, 3))))
+    model = gx.to_model(graph, opset=26)
+    assert [node.op_type for node in model.graph.node if node.input] == ["CumProd"]
+    assert list(differences(graph, gx.load(model.SerializeToString()))) == []
+
+
+def test_sequences_along_any_axes_are_reversed_in_parts():
+    x, lengths = np.arange(24.0, dtype="float32").reshape(2, 3, 4), np.array([2, 4, 0])
+    given = gn.Input("x", x.shape), gn.Input("lengths", (3,), "int64")
+    graph = gn.Graph(y=ops.ReverseSequence(1, 2)(*given))
+    expected, found = read_by_its_parts(graph, x=x, lengths=lengths)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_bits_of_integers_stay_in_any_opset():
+    x = np.array([[0, -1, 2**31 - 1, -(2**31)]], "int32")
+    graph = gn.Graph(y=ops.BitCast("uint32")(gn.Input("x", x.shape, "int32")))
+    expected, found = read_by_its_parts(graph, x=x)
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.fixture
+def small_files(monkeypatch):
+    """As if a file could hold a hundred bytes of weights."""
     monkeypatch.setattr("graphnet.onnx.saving.LARGEST", 100)
-    with pytest.raises(gx.OnnxError, match="expected weights of at most 100 bytes"):
+
+
+def test_weights_beyond_what_one_file_holds_are_no_model_in_memory(small_files):
+    with pytest.raises(gx.OnnxError, match=r"at most 100 bytes.*graphnet\.onnx\.save puts them"):
         gx.to_model(small_classifier())
+
+
+def wide_classifier():
+    x = ops.ReLU()(ops.Linear(40)(gn.Input("x", ("N", 30))))
+    return gn.Executor(gn.Graph(y=ops.Linear(20)(x)), seed=5)
+
+
+def test_weights_beyond_what_one_file_holds_lie_in_a_file_beside_it(small_files, tmp_path):
+    net = wide_classifier()
+    gx.save(net, tmp_path / "net.onnx")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "net.onnx.data"]
+    stored = onnx.load(tmp_path / "net.onnx", load_external_data=False).graph.initializer
+    apart = {t.name: {e.key: e.value for e in t.external_data} for t in stored if t.external_data}
+    assert list(apart) == ["linear_1.weight", "linear_2.weight"]  # biases are small
+    assert {int(entries["offset"]) % 4096 for entries in apart.values()} == {0}
+    again = gx.load(tmp_path / "net.onnx")
+    assert list(differences(net.graph, again)) == []
+    found = gn.Executor(again).snapshot()
+    for name, array in net.snapshot().items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+@needs_runtime
+def test_onnxruntime_reads_the_file_beside(small_files, tmp_path):
+    import onnxruntime
+
+    net = wide_classifier()
+    gx.save(net, tmp_path / "net.onnx")
+    x = np.ones((2, 30), "float32")
+    (found,) = onnxruntime.InferenceSession(tmp_path / "net.onnx").run(None, {"x": x})
+    np.testing.assert_allclose(found, net.forward(x=x)["y"], rtol=1e-5, atol=1e-6)
+
+
+def test_what_was_there_stays_if_a_file_cannot_be_written(small_files, tmp_path, monkeypatch):
+    gx.save(wide_classifier(), tmp_path / "net.onnx")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(self, folder):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("graphnet.onnx.datafile.DataFile.write", full)
+    with pytest.raises(OSError, match="No space"):
+        gx.save(gn.Executor(wide_classifier().graph, seed=6), tmp_path / "net.onnx")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("opset", [6, 12, onnx.defs.onnx_opset_version() + 1])
@@ -272,10 +355,23 @@ def test_operators_that_cannot_be_written_are_listed_at_once():
 
 
 def test_an_operator_newer_than_the_opset_is_refused_with_its_node():
-    x = gn.Input("x", ("N", 4))
-    graph = gn.Graph(y=ops.CumProd()(x, name="running"))
-    with pytest.raises(gx.OnnxError, match=r"running \(CumProd, declared at .*from opset 26 on"):
-        gx.to_model(graph)
+    q, k, v = (gn.Input(name, ("N", 4, 6)) for name in "qkv")
+    graph = gn.Graph(y=ops.LinearAttention()(q, k, v, name="running")[0])
+    with pytest.raises(gx.OpsetError, match=r"running \(LinearAttention, .*from opset 27 on"):
+        gx.to_model(graph, opset=26)
+
+
+def test_without_an_opset_asked_for_the_first_that_will_do_is_written():
+    q, k, v = (gn.Input(name, ("N", 4, 6)) for name in "qkv")
+    graphs = {
+        21: gn.Graph(y=ops.ReLU()(gn.Input("x", ("N", 4)))),
+        26: gn.Graph(y=ops.BitCast("int32")(gn.Input("x", ("N", 4)))),
+        27: gn.Graph(y=ops.LinearAttention()(q, k, v)[0]),
+    }
+    for opset, graph in graphs.items():
+        model = gx.to_model(graph)
+        assert model.opset_import[0].version == opset
+        assert list(differences(graph, gx.load(model.SerializeToString()))) == []
 
 
 def test_the_trained_values_are_written_and_no_others(tmp_path):
@@ -307,6 +403,20 @@ def test_an_output_under_two_names_and_an_input_that_is_one():
     assert list(loaded.outputs) == ["one", "two", "three"]
     assert loaded.outputs["one"] is loaded.outputs["two"]
     assert loaded.outputs["three"] is loaded.inputs["x"]
+
+
+@pytest.mark.parametrize("opset", ["21", 21.0, True])
+def test_an_opset_is_an_integer(opset):
+    with pytest.raises(TypeError, match="expected an opset such as 21"):
+        gx.to_model(small_classifier(), opset=opset)
+
+
+@pytest.mark.parametrize("path", [".", "absent/net.onnx"])
+def test_a_path_that_no_file_can_have_is_named(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=re.escape(f"in a folder that is there: {path}")):
+        gx.save(small_classifier(), path)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_what_is_no_graph_is_refused():

@@ -98,6 +98,10 @@ def test_a_multiple_of_the_batch_is_a_shape_too():
         ((None, 3), "(N, 3)"),
         ((5, "N"), "(5, N)"),
         (("seq", "b"), None),
+        ((-1, 3), "(N, 3)"),
+        ((-1, -1), None),
+        ((-1, "?"), None),
+        (("?", 3), "(N, 3)"),
         ((2, None), None),
     ],
 )
@@ -110,6 +114,42 @@ def test_one_free_size_is_the_batch_and_others_must_be_bound(declared, expected)
             graph_of(model)
         graph = graph_of(model, shapes={"x": ("N", 7)})
         assert graph.outputs["y0"].shape == ("N", 7)
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "text"),
+    [
+        (helper.make_tensor_value_info("x", FLOAT, ()), {}, "expected the path of a model or its"),
+        (b"", {"trainable": "w"}, "a list of names or a function of a name, received 'w'"),
+        (b"", {"trainable": 3}, "expected trainable to be True, False"),
+        (b"", {"shapes": "x"}, "expected shapes to be a dictionary"),
+        (b"", {"shapes": {"x": 3}}, "expected shapes['x'] to be sizes"),
+        (
+            b"",
+            {"constants": {"x": [1, 2]}},
+            "constants['x'] to be an array, received list",
+        ),
+        (b"", {"dtype": "int8"}, "expected dtype 'float32' or 'float64', received 'int8'"),
+    ],
+)
+def test_arguments_that_no_model_could_use_are_refused_first(source, options, text):
+    with pytest.raises((TypeError, ValueError), match=re.escape(text)):
+        gx.load(source, **options)
+
+
+def test_constants_have_the_dtype_of_their_input():
+    nodes = [helper.make_node("Reshape", ["x", "size"], ["y"])]
+    model = model_of(nodes, [info("x", (6,)), info("size", (2,), INT64)], [info("y", None)])
+    sizes = np.array([2, 3], "int32")  # integers are converted where nothing is lost
+    assert graph_of(model, constants={"size": sizes}).outputs["y"].shape == (2, 3)
+    with pytest.raises(gx.OnnxError, match="expected int64, received float64"):
+        graph_of(model, constants={"size": np.array([2.0, 3.0])})
+
+
+def test_trainable_names_that_are_not_there_are_refused():
+    model = one("Add", ["x", "w"], [(3,)], stored={"w": np.ones(3, "float32")})
+    with pytest.raises(gx.OnnxError, match="no initializer is called 'v'"):
+        graph_of(model, trainable=["w", "v"])
 
 
 def test_an_unknown_input_in_shapes_is_refused():
@@ -387,6 +427,8 @@ def test_an_input_that_is_left_out_is_missed_and_not_made_up():
     model = one("Conv", ["x"], [("N", 3, 8, 8)], kernel_shape=[3, 3])
     with pytest.raises(gx.OnnxError, match="node 'y0'"):
         graph_of(model)
+    with pytest.raises(gx.OnnxError, match="input 1 is missing"):
+        graph_of(one("Concat", ["x", ""], [("N", 3)], axis=0))
     with pytest.raises(gx.OnnxError, match="input 'gamma' is missing"):
         graph_of(one("InstanceNormalization", ["x"], [("N", 3, 8, 8)]))
 
@@ -416,6 +458,21 @@ def test_operators_that_are_unknown_are_listed_at_once():
     model = model_of(nodes, [info("x", ("N", 3))], [info("y", None)])
     listed = "ai.onnx.Frobnicate (2), com.example.Twist (1)"
     with pytest.raises(gx.OnnxError, match=re.escape(f"not supported: {listed}")):
+        graph_of(model)
+
+
+def test_operators_newer_than_the_opset_of_the_model_are_listed():
+    nodes = [helper.make_node("Trilu", ["x"], ["a"]), helper.make_node("Gelu", ["a"], ["y"])]
+    model = model_of(nodes, [info("x", ("N", 3))], [info("y", None)], opset=13)
+    with pytest.raises(gx.OnnxError, match="newer than the model: Gelu in opset 13, Trilu in"):
+        graph_of(model)
+
+
+def test_inputs_that_a_rule_stumbles_over_are_shown():
+    weights = {"w": np.ones((1, 20, 3), "float32"), "r": np.ones((1, 20, 5), "float32")}
+    model = one("LSTM", ["x", "w", "r"], [()], stored=weights, hidden_size=5)
+    text = "'y0' (LSTM): inputs (float32 (), float32 (1, 20, 3), float32 (1, 20, 5)) do not fit"
+    with pytest.raises(gx.OnnxError, match=re.escape(text)):
         graph_of(model)
 
 

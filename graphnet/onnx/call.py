@@ -82,6 +82,8 @@ class Scope:
     outer: Scope | None = None
     attributes: Mapping[str, onnx.AttributeProto] = field(default_factory=dict)
     depth: int = 0
+    turns: int = 1
+    """How often loops run this graph."""
 
     def find(self, name: str) -> Item:
         """What a name stands for; an empty one stands for nothing."""
@@ -102,7 +104,7 @@ class Reader(Protocol):
         """Apply an operator: at once if all inputs are known, else by declaring a node."""
 
     def run_subgraph(
-        self, graph: onnx.GraphProto, inputs: list[Item], outer: Scope
+        self, graph: onnx.GraphProto, inputs: list[Item], outer: Scope, turns: int
     ) -> tuple[Item, ...]:
         """The outputs of a graph inside a node."""
 
@@ -319,9 +321,9 @@ class Call:
         dtype = like if isinstance(like, str) else self.dtype(like)
         return Known(np.asarray(value, dtype=dtype))
 
-    def run(self, graph: onnx.GraphProto, inputs: list[Item], step: str = "") -> tuple[Item, ...]:
-        """The outputs of a subgraph for given inputs."""
-        return self.importer.run_subgraph(graph, inputs, self.scope)
+    def run(self, graph: onnx.GraphProto, inputs: list[Item], turns: int = 1) -> tuple[Item, ...]:
+        """The outputs of a subgraph for given inputs, which is to be run so often at least."""
+        return self.importer.run_subgraph(graph, inputs, self.scope, turns)
 
 
 def converted(array: np.ndarray, dtype: str, saturate: bool = True) -> np.ndarray:

@@ -128,6 +128,12 @@ class Draft:
             return self.node("ReduceMean", [name], axes=axes.tolist(), keepdims=keepdims)
         return self.node("ReduceMean", [name, self.constant(axes, "axes")], keepdims=keepdims)
 
+    def largest(self, name: str, axes: np.ndarray, keepdims: int = 1) -> str:
+        """The largest entry of a value over some axes."""
+        if self.opset < 18:
+            return self.node("ReduceMax", [name], axes=axes.tolist(), keepdims=keepdims)
+        return self.node("ReduceMax", [name, self.constant(axes, "axes")], keepdims=keepdims)
+
     def total(self, name: str, axes: np.ndarray, keepdims: int = 1) -> str:
         """The sum of a value over some axes."""
         return self.node("ReduceSum", [name, self.constant(axes, "axes")], keepdims=keepdims)

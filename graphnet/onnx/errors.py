@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["OnnxError", "UndecidedError"]
+__all__ = ["OnnxError", "OpsetError", "UndecidedError"]
 
 
 class OnnxError(ValueError):
     """A model that cannot be read or written; the message names the node and what to do."""
+
+
+class OpsetError(OnnxError):
+    """An operator that the opset to be written lacks.
+
+    Attributes:
+        since: the first opset that has it.
+    """
+
+    def __init__(self, message: str, since: int) -> None:
+        super().__init__(message)
+        self.since = since
 
 
 class UndecidedError(OnnxError):

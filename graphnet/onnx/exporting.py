@@ -14,8 +14,9 @@ from onnx import FunctionProto, ModelProto, NodeProto, TensorProto, ValueInfoPro
 
 from graphnet.graph import Graph
 from graphnet.onnx.call import elem_type
+from graphnet.onnx.datafile import DataFile
 from graphnet.onnx.draft import DOMAIN, OPERATOR, Draft, Names
-from graphnet.onnx.errors import OnnxError
+from graphnet.onnx.errors import OnnxError, OpsetError
 from graphnet.onnx.rules import WRITERS
 from graphnet.onnx.rules.base import Rule
 from graphnet.values import Node, Parameter, Value
@@ -31,8 +32,11 @@ def expect_opset(opset: int) -> None:
     """Refuse an opset that cannot be written.
 
     Raises:
+        TypeError: it is no integer.
         OnnxError: it is too old, or newer than the installed onnx.
     """
+    if not isinstance(opset, int) or isinstance(opset, bool):
+        raise TypeError(f"expected an opset such as 21, received {opset!r}")
     newest = onnx.defs.onnx_opset_version()
     if not OLDEST <= opset <= newest:
         raise OnnxError(f"expected an opset in {OLDEST}..{newest}, received {opset}")
@@ -45,10 +49,18 @@ class Exporter:
         graph: in any form; each operator is written as what it does at inference.
         arrays: the values of parameters and states by name.
         opset: the version of the operator set.
+        beside: takes the large arrays, which are part of the model when None.
     """
 
-    def __init__(self, graph: Graph, arrays: Mapping[str, np.ndarray], opset: int) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        arrays: Mapping[str, np.ndarray],
+        opset: int,
+        beside: DataFile | None = None,
+    ) -> None:
         self._graph = graph
+        self._beside = beside
         self._arrays = arrays
         self._opset = opset
         leaves = (graph.inputs, graph.parameters, graph.states, graph.constants)
@@ -164,8 +176,10 @@ class Exporter:
         draft = Draft(name, self._opset, inputs, outputs, specs, results, self._names)
         try:
             if self._opset < rule.since and rule.read is not None and not rule.older:
-                raise OnnxError(f"{rule.name} is there from opset {rule.since} on")
+                raise OpsetError(f"{rule.name} is there from opset {rule.since} on", rule.since)
             rule.write(draft, operator)  # type: ignore[misc]
+        except OpsetError as error:
+            raise OpsetError(f"{self._graph.describe(node)}: {error}", error.since) from None
         except OnnxError as error:
             raise OnnxError(f"{self._graph.describe(node)}: {error}") from None
         computing = [proto for proto in draft.nodes if proto.op_type != "Constant"]
@@ -220,9 +234,10 @@ class Exporter:
 
     def _tensor(self, name: str, leaf: Value) -> TensorProto:
         array = np.asarray(self._arrays[name], dtype=leaf.dtype)
-        tensor = numpy_helper.from_array(
-            np.ascontiguousarray(array).reshape(known(*leaf.shape)), name
-        )
+        array = np.ascontiguousarray(array).reshape(known(*leaf.shape))
+        tensor = TensorProto(name=name, dims=array.shape, data_type=elem_type(leaf.dtype))
+        if self._beside is None or not self._beside.take(tensor, array):
+            tensor = numpy_helper.from_array(array, name)
         tensor.doc_string = self._graph.metadata.get(f"onnx.value.{name}.doc_string", "")
         if isinstance(leaf, Parameter):
             notes = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,9 @@ from graphnet.onnx.bodies import expect_attributes, own_operator, standard_body
 from graphnet.onnx.call import Call, Item, Items, Scope, dtype_name
 from graphnet.onnx.draft import Names
 from graphnet.onnx.errors import OnnxError, UndecidedError
+from graphnet.onnx.inputs import batch_symbol, expect_bounded, of_dtype, sizes_of
 from graphnet.onnx.known import Known, Leaf, fold, is_computed, shared
+from graphnet.onnx.limits import NODES
 from graphnet.onnx.rules import READERS
 from graphnet.onnx.scanning import (
     expect_known_operators,
@@ -43,7 +44,7 @@ from graphnet.values import (
     reach,
 )
 from ops.initializers import Initializer
-from ops.operator import Operator
+from ops.operator import Operator, show_shape
 
 __all__ = ["Importer", "Stored", "Trainable"]
 
@@ -52,9 +53,6 @@ Trainable = bool | Collection[str] | Callable[[str], bool] | None
 
 #: How deep functions may call functions and graphs hold graphs.
 DEPTH = 64
-
-#: How many nodes a model may become, loops and functions unrolled.
-NODES = 500_000
 
 #: Floats for which there are no kernels; they can be read as float32.
 NARROW = ("float16", "bfloat16")
@@ -125,6 +123,7 @@ class Importer:
         Raises:
             OnnxError: the model cannot be read; the message says where.
         """
+        self._expect_trainable()
         opsets = versions_of(self.model.opset_import)
         expect_known_operators(self.model, self._functions, opsets)
         graph = self.model.graph
@@ -139,8 +138,13 @@ class Importer:
                 )
         self._names.take(value.name for value in inputs)
         self._names.take(stored)
+        batch = batch_symbol(
+            value.type.tensor_type.shape
+            for value in graph.input
+            if value.name not in self._shapes and value.name not in self._constants
+        )
         for value in inputs:
-            scope.items[value.name] = self._input(value)
+            scope.items[value.name] = self._input(value, batch)
         found = self._run_graph(graph, scope)
         return dict(zip((value.name for value in graph.output), found, strict=True))
 
@@ -162,10 +166,14 @@ class Importer:
         graph.metadata.update(_notes(self.model), **self._docs)
         return graph
 
-    def _input(self, value: onnx.ValueInfoProto) -> Item:
+    def _input(self, value: onnx.ValueInfoProto, batch: str) -> Item:
         kind = value.type.WhichOneof("value")
         if value.name in self._constants:
-            return self._bound(self._constants[value.name])
+            constant = self._constants[value.name]
+            if kind == "tensor_type" and isinstance(constant, np.ndarray | np.generic):
+                wanted = value.type.tensor_type.elem_type
+                constant = of_dtype(constant, wanted, f"{self.source}: constants[{value.name!r}]")
+            return self._bound(constant)
         if kind != "tensor_type":
             raise OnnxError(f"{self.source}: input {value.name!r} is no tensor but {kind}")
         tensor = value.type.tensor_type
@@ -178,12 +186,13 @@ class Importer:
                 f"shapes={{{value.name!r}: (...)}}"
             )
         else:
-            shape = self._declared(value.name, tensor.shape)
+            shape = sizes_of(tensor.shape, batch, self.source, value.name)
         name = value.name
         while name in RESERVED:
             name += "_"
         try:
             self.inputs[value.name] = Input(name, shape, dtype)
+            expect_bounded(self.inputs[value.name])
         except (TypeError, ValueError) as error:
             raise OnnxError(f"{self.source}: {error}") from None
         return self.inputs[value.name]
@@ -194,40 +203,6 @@ class Importer:
             return [self._bound(entry) for entry in constant]
         return None if constant is None else Known(self.narrowed(np.asarray(constant)))
 
-    def _declared(self, name: str, shape: onnx.TensorShapeProto) -> list[int | str]:
-        """The sizes that the model gives an input; a free one that is the batch is ``N``."""
-        sizes: list[int | str] = []
-        for axis, dim in enumerate(shape.dim):
-            if dim.HasField("dim_value"):
-                sizes.append(dim.dim_value)
-            elif dim.dim_param == self._batch or (axis == 0 and not dim.dim_param):
-                sizes.append("N")
-            else:
-                sizes.append(dim.dim_param or "?")
-        free = [size for size in sizes if isinstance(size, str) and size != "N"]
-        if free:
-            wanted = ", ".join("..." if size in free else repr(size) for size in sizes)
-            raise OnnxError(
-                f"{self.source}: input {name!r} is ({', '.join(map(str, sizes))}), with free "
-                f"sizes beside the batch: bind them, shapes={{{name!r}: ({wanted})}}"
-            )
-        return sizes
-
-    @cached_property
-    def _batch(self) -> str:
-        """The symbol of the model that is the batch."""
-        shapes = [
-            value.type.tensor_type.shape.dim
-            for value in self.model.graph.input
-            if value.name not in self._shapes and value.name not in self._constants
-        ]
-        symbols = [dim.dim_param for dims in shapes for dim in dims if dim.dim_param]
-        first = [dims[0].dim_param for dims in shapes if dims and dims[0].dim_param]
-        for found in (["N"] if "N" in symbols else [], first, symbols):
-            if found:
-                return found[0]
-        return "N"
-
     # graphs, functions and nodes
 
     def _run_graph(self, graph: GraphProto, scope: Scope) -> tuple[Item, ...]:
@@ -235,11 +210,16 @@ class Importer:
         self._run_nodes(graph.node, [value.name for value in graph.output], scope)
         return tuple(scope.find(value.name) for value in graph.output)
 
-    def run_subgraph(self, graph: GraphProto, inputs: list[Item], outer: Scope) -> tuple[Item, ...]:
-        """The outputs of a graph inside a node."""
+    def run_subgraph(
+        self, graph: GraphProto, inputs: list[Item], outer: Scope, turns: int
+    ) -> tuple[Item, ...]:
+        """The outputs of a graph inside a node, which runs it so often."""
+        turns *= outer.turns
+        if turns * len(graph.node) > NODES:  # of loops in loops this is known in the first turn
+            raise self._too_many()
         names = (value.name for value in graph.input)
         items = dict(zip(names, map(shared, inputs), strict=True))
-        scope = Scope(items, outer.opsets, outer, outer.attributes, outer.depth + 1)
+        scope = Scope(items, outer.opsets, outer, outer.attributes, outer.depth + 1, turns)
         self._expect_depth(scope)
         return self._run_graph(graph, scope)
 
@@ -262,7 +242,7 @@ class Importer:
             if name in set(body.attribute) | {a.name for a in body.attribute_proto}
         }
         opsets = {**outer.opsets, **versions_of(body.opset_import)}
-        scope = Scope(items, opsets, None, given, outer.depth + 1)
+        scope = Scope(items, opsets, None, given, outer.depth + 1, outer.turns)
         self._expect_depth(scope)
         pairs = zip(body.output, wanted, strict=False)
         outputs = [name if want else "" for name, want in pairs]
@@ -292,6 +272,17 @@ class Importer:
             kept = scope.outer is None and is_computed(array.dtype)
             scope.items[tensor.name] = Known(array, None, leaf if kept else None, tensor.name)
 
+    def _expect_trainable(self) -> None:
+        """Refuse names of which there is no initializer."""
+        chosen = self._trainable
+        if chosen is None or isinstance(chosen, bool) or callable(chosen):
+            return
+        names = {t.name for graph in graphs(self.model.graph) for t in graph.initializer}
+        unknown = [name for name in chosen if name not in names]
+        if unknown:
+            listed = ", ".join(map(repr, unknown))
+            raise OnnxError(f"{self.source}: trainable: no initializer is called {listed}")
+
     def _may_train(self, tensor: TensorProto) -> bool:
         chosen = self._trainable
         if chosen is None:
@@ -313,8 +304,9 @@ class Importer:
         self._doc = node.doc_string
         label = node.name or next(filter(None, node.output), "")
         self._where = f"{self.source}, node {label!r}"
+        inputs: list[Item] = []
         try:
-            inputs = [scope.find(name) for name in node.input]
+            inputs += map(scope.find, node.input)
             opset = scope.opsets.get(plain_domain(node.domain), 0)
             call = Call(self, scope, node, inputs, opset)
             found = self._read(call)
@@ -326,6 +318,12 @@ class Importer:
             raise OnnxError(f"{self._where} ({node.op_type}): {error}") from None
         except (ValueError, TypeError) as error:
             raise OnnxError(f"{self._where} ({node.op_type}): {error}") from None
+        except (LookupError, ArithmeticError) as error:
+            # rules take for granted what most nodes have, such as axes of the inputs
+            raise OnnxError(
+                f"{self._where} ({node.op_type}): inputs {_described(inputs)} do not fit it or its "
+                f"attributes ({type(error).__name__}: {error})"
+            ) from None
         except Exception as error:
             # attributes and inputs may be anything: a rule stumbles over what nobody foresaw
             raise OnnxError(f"{self._where} ({node.op_type}): {error!r}") from error
@@ -346,7 +344,10 @@ class Importer:
         """Count what the model becomes, so that no file makes an endless graph."""
         self._count += 1
         if self._count > NODES:
-            raise OnnxError(f"{self.source}: expected at most {NODES:,} nodes, loops unrolled")
+            raise self._too_many()
+
+    def _too_many(self) -> OnnxError:
+        return OnnxError(f"{self.source}: expected at most {NODES:,} nodes, loops unrolled")
 
     def _read(self, call: Call) -> Items:
         node, scope = call.proto, call.scope
@@ -429,6 +430,8 @@ class Importer:
             if whole and depends and all(map(self._is_feedable, whole)):
                 raise self.undecided(whole[0], f"integers for {type(operator).__name__}") from None
             raise
+        for value in node.visible_outputs:
+            expect_bounded(value)
         if self._doc and node.name:
             self._docs[f"onnx.node.{node.name}.doc_string"] = self._doc
         return node.visible_outputs
@@ -531,12 +534,25 @@ def _expect_inputs(operator: Operator, inputs: tuple[Item, ...]) -> None:
     cls = type(operator)
     signature = cls.signature()
     if signature.variadic:
+        if None in inputs:
+            raise OnnxError(f"input {inputs.index(None)} is missing")
         return
     # states such as the key of a generator are made by the node itself
     names = signature.names if cls.states is Operator.states else signature.data
     for name, item in zip(names, (*inputs, *[None] * len(names)), strict=False):
         if item is None and name not in signature.optional:
             raise OnnxError(f"input {name!r} is missing")
+
+
+def _described(inputs: list[Item]) -> str:
+    """The dtypes and shapes of inputs, for errors."""
+    words = [
+        f"{item.dtype} {show_shape(item.shape)}"
+        if isinstance(item, Value | Known)
+        else ("nothing" if item is None else "a sequence")
+        for item in inputs
+    ]
+    return f"({', '.join(words)})"
 
 
 def _is_trained(item: Item) -> bool:

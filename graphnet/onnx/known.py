@@ -146,14 +146,15 @@ def compute(operator: Operator, arrays: tuple[np.ndarray | None, ...]) -> tuple[
     except (ValueError, TypeError, IndexError) as error:
         raise ShapeError(str(refusal or error)) from error
     results = result if isinstance(result, tuple) else (result,)
-    if refusal is None:
-        pairs = zip(results, outputs, strict=True)
-        return tuple(np.asarray(y).astype(spec.dtype, copy=False) for y, spec in pairs)
-    kept = next(a for a in arrays if a is not None).dtype
-    return tuple(
-        np.asarray(y) if np.asarray(y).dtype == bool else np.asarray(y).astype(kept)
-        for y in results
-    )
+    with np.errstate(all="ignore"):
+        if refusal is None:
+            pairs = zip(results, outputs, strict=True)
+            return tuple(np.asarray(y).astype(spec.dtype, copy=False) for y, spec in pairs)
+        kept = next(a for a in arrays if a is not None).dtype
+        return tuple(
+            np.asarray(y) if np.asarray(y).dtype == bool else np.asarray(y).astype(kept)
+            for y in results
+        )
 
 
 def shared(item: Any) -> Any:

@@ -15,6 +15,7 @@ __all__ = [
     "NODES",
     "PROBLEMS",
     "RANK",
+    "VALUE_BYTES",
 ]
 
 #: Bytes of a model file: protobuf's own limit. Larger models keep their weights in other files.
@@ -42,3 +43,6 @@ PROBLEMS = 100
 
 #: Characters of a name from a file that an error shows.
 NAME_CHARACTERS = 80
+
+#: Bytes of a value of the graph for one example: a terabyte. It is declared long before it is run.
+VALUE_BYTES = 2**40

@@ -24,7 +24,7 @@ from graphnet.onnx.scopes import Scope, called, subgraphs
 from graphnet.onnx.tensors import shape_problems, tensor_problems, type_problems
 from graphnet.onnx.wire import WireError, check_bytes
 
-__all__ = ["read_model"]
+__all__ = ["check_model", "read_model"]
 
 #: A graph or the body of a function.
 Body = onnx.GraphProto | onnx.FunctionProto
@@ -78,11 +78,24 @@ def read_model(source: str | os.PathLike[str] | bytes) -> onnx.ModelProto:
     graphnet.onnx.problems.ModelFileError: model: expected an ONNX model, received nothing: 0 bytes
     """
     if isinstance(source, bytes):
-        what, folder, data = "model", None, source
-    else:
-        path = Path(source)
-        what, folder, data = str(path), path.parent, _content(path)
-    model = _parse(data, what)
+        return _checked(_parse(source, "model"), "model", None)
+    path = Path(source)
+    return _checked(_parse(_content(path), str(path)), str(path), path.parent)
+
+
+def check_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a model in memory, held to the same as a file; values in other files are refused.
+
+    Raises:
+        ModelFileError: it is malformed; all that is wrong is listed.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return _checked(copy, "model", None)
+
+
+def _checked(model: onnx.ModelProto, what: str, folder: Path | None) -> onnx.ModelProto:
+    """The model itself, its nodes in order and with its values from files in a folder."""
     external = ExternalData(folder)
     scopes = [Scope(body, label) for label, body in _wholes(model)]
     problems = itertools.chain(

@@ -81,6 +81,7 @@ def expect_known_operators(
     ]
     nodes = [(model.graph.node, dict(opsets)), *bodies]
     unknown: Counter[str] = Counter()
+    early: set[str] = set()
     newest = onnx.defs.onnx_opset_version()
     for some, versions in nodes:
         if versions.get("", 0) > newest:
@@ -91,11 +92,15 @@ def expect_known_operators(
         for graph in (None, *(g for inner in _inner(some) for g in graphs(inner))):
             for node in some if graph is None else graph.node:
                 domain = plain_domain(node.domain)
+                version = versions.get(domain, 0)
                 if (node.domain, node.op_type, overload_of(node)) in functions:
                     continue
-                if (domain, node.op_type) in READERS or has_body(node, versions.get(domain, 0)):
-                    continue
-                unknown[f"{domain or 'ai.onnx'}.{node.op_type}"] += 1
+                if (domain, node.op_type) not in READERS and not has_body(node, version):
+                    unknown[f"{domain or 'ai.onnx'}.{node.op_type}"] += 1
+                elif not domain and not onnx.defs.has(node.op_type, version):
+                    early.add(f"{node.op_type} in opset {version}")
     if unknown:
         listed = ", ".join(f"{name} ({count})" for name, count in sorted(unknown.items()))
         raise OnnxError(f"operators that are not supported: {listed}")
+    if early:
+        raise OnnxError(f"operators that are newer than the model: {', '.join(sorted(early))}")

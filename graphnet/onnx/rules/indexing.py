@@ -107,17 +107,19 @@ def _reverse_sequence(call: Call) -> Any:
 
 
 def _write_reverse_sequence(draft: Draft, operator: ops.ReverseSequence) -> None:
-    axes = (axis % draft.specs[0].rank for axis in (operator.batch_axis, operator.time_axis))
-    batch, time = axes
-    if {batch, time} != {0, 1}:
-        raise OnnxError(f"the standard reverses along axes 0 and 1, not along {time} of {batch}")
-    draft.node(
-        "ReverseSequence",
-        draft.indexed(("int64",)),
-        draft.outputs,
-        batch_axis=batch,
-        time_axis=time,
-    )
+    rank = draft.specs[0].rank
+    batch, time = operator.batch_axis % rank, operator.time_axis % rank
+    x, lengths = draft.indexed(("int64",))
+    if {batch, time} == {0, 1}:
+        axes = {"batch_axis": batch, "time_axis": time}
+        draft.node("ReverseSequence", [x, lengths], draft.outputs, **axes)
+        return
+    # the standard reverses along the first two axes only
+    order = [batch, time, *(axis for axis in range(rank) if axis not in (batch, time))]
+    ahead = draft.node("Transpose", [x], perm=order)
+    turned = draft.node("ReverseSequence", [ahead, lengths], batch_axis=0, time_axis=1)
+    back = [order.index(axis) for axis in range(rank)]
+    draft.node("Transpose", [turned], draft.outputs, perm=back)
 
 
 INDEXING: tuple[Rule, ...] = (

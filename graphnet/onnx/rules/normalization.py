@@ -226,10 +226,27 @@ def _lp_normalization(call: Call) -> Any:
 
 
 def _write_lp_normalization(draft: Draft, operator: ops.LpNormalization) -> None:
-    if operator.p not in (1, 2):
-        raise OnnxError(f"the standard has the norms 1 and 2 only, not {operator.p}")
-    fields = {"axis": operator.axis, "p": int(operator.p)}
-    draft.node("LpNormalization", draft.inputs, draft.outputs, **fields)
+    if operator.p in (1, 2):
+        fields = {"axis": operator.axis, "p": int(operator.p)}
+        draft.node("LpNormalization", draft.inputs, draft.outputs, **fields)
+        return
+    # the standard has the norms 1 and 2 only; others are the formula, written out
+    (x,) = draft.inputs
+    dtype, axes = draft.specs[0].dtype, np.array([operator.axis])
+    none, one = (draft.constant(np.array(n, dtype), role) for n, role in ((0, "none"), (1, "one")))
+    power, root = (
+        draft.constant(np.array(p, dtype), role)
+        for p, role in ((operator.p, "power"), (1 / operator.p, "root"))
+    )
+
+    def positive(name: str) -> str:
+        return draft.node("Where", [draft.node("Greater", [name, none]), name, one])
+
+    size = draft.node("Abs", [x])
+    largest = positive(draft.largest(size, axes))
+    total = draft.total(draft.node("Pow", [draft.node("Div", [size, largest]), power]), axes)
+    norm = draft.node("Pow", [positive(total), root])
+    draft.node("Div", [draft.node("Div", [x, largest]), norm], draft.outputs)
 
 
 def _dropout(call: Call) -> Any:

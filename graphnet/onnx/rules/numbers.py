@@ -9,7 +9,7 @@ import numpy as np
 import ops
 from graphnet.onnx.call import Call, dtype_name, elem_type
 from graphnet.onnx.draft import Draft
-from graphnet.onnx.errors import OnnxError
+from graphnet.onnx.errors import OnnxError, OpsetError
 from graphnet.onnx.known import Known
 from graphnet.onnx.rules.base import Rule, only_read, same
 
@@ -64,7 +64,12 @@ def _bit_cast(call: Call) -> Any:
 
 def _write_bit_cast(draft: Draft, operator: ops.BitCast) -> None:
     if draft.opset < 26:
-        raise OnnxError("BitCast is there from opset 26 on")
+        if {np.dtype(name).kind for name in (draft.specs[0].dtype, operator.dtype)} - set("iu"):
+            raise OpsetError("BitCast of floats is there from opset 26 on", 26)
+        # integers of one size keep their bits, by the standard's rule of two's complement
+        draft.as_function = True
+        draft.node("Cast", draft.inputs, draft.outputs, to=elem_type(operator.dtype))
+        return
     draft.node("BitCast", draft.inputs, draft.outputs, to=elem_type(operator.dtype))
 
 
@@ -142,7 +147,7 @@ def _write_trilu(draft: Draft, operator: ops.Triangle) -> None:
 NUMBERS: tuple[Rule, ...] = (
     Rule("Cast", _cast, ops.Cast, _write_cast),
     *only_read(_cast_like, "CastLike"),
-    Rule("BitCast", _bit_cast, ops.BitCast, _write_bit_cast, since=26),
+    Rule("BitCast", _bit_cast, ops.BitCast, _write_bit_cast, since=26, older=True),
     Rule("Mod", _modulo, ops.Modulo, _write_modulo),
     *same("BitwiseAnd", ops.BitwiseAnd, since=18),
     *same("BitwiseOr", ops.BitwiseOr, since=18),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import onnx
 
 import ops
 from graphnet.onnx.call import Call, Item, elem_type
@@ -200,6 +201,44 @@ def _write_cumulative(name: str) -> Callable[[Draft, Any], None]:
     return write
 
 
+def _write_cumulative_product(draft: Draft, operator: ops.CumProd) -> None:
+    if draft.opset >= 26:
+        _write_cumulative("CumProd")(draft, operator)
+        return
+    # before there was an operator of its own, it is a scan that carries the product
+    (x,) = draft.inputs
+    axis, kind = operator.axis % draft.specs[0].rank, elem_type(draft.specs[0].dtype)
+    names = {role: draft.name(role) for role in ("before", "entry", "after", "out")}
+    values = {
+        role: onnx.helper.make_tensor_value_info(name, kind, None) for role, name in names.items()
+    }
+    shown = names["before" if operator.exclusive else "after"]
+    body = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Mul", [names["before"], names["entry"]], [names["after"]]),
+            onnx.helper.make_node("Identity", [shown], [names["out"]]),
+        ],
+        "step",
+        [values["before"], values["entry"]],
+        [values["after"], values["out"]],
+    )
+    sizes = draft.node("Shape", [draft.total(x, np.array([axis]), keepdims=0)])
+    one = onnx.numpy_helper.from_array(np.ones(1, draft.specs[0].dtype))
+    start = draft.node("ConstantOfShape", [sizes], value=one)
+    way = int(operator.reverse)
+    draft.node(
+        "Scan",
+        [start, x],
+        [draft.name("last"), *draft.outputs],
+        body=body,
+        num_scan_inputs=1,
+        scan_input_axes=[axis],
+        scan_input_directions=[way],
+        scan_output_axes=[axis],
+        scan_output_directions=[way],
+    )
+
+
 REDUCTIONS: tuple[Rule, ...] = (
     _reduction("ReduceSum", ops.Sum),
     _reduction("ReduceMean", ops.Mean),
@@ -215,5 +254,12 @@ REDUCTIONS: tuple[Rule, ...] = (
     Rule("ArgMin", _arg_extremum(ops.ArgMin), ops.ArgMin, _write_arg_extremum("ArgMin")),
     Rule("TopK", _top_k, ops.TopK, _write_top_k),
     Rule("CumSum", _cumulative(ops.CumSum), ops.CumSum, _write_cumulative("CumSum"), since=14),
-    Rule("CumProd", _cumulative(ops.CumProd), ops.CumProd, _write_cumulative("CumProd"), since=26),
+    Rule(
+        "CumProd",
+        _cumulative(ops.CumProd),
+        ops.CumProd,
+        _write_cumulative_product,
+        since=26,
+        older=True,
+    ),
 )

@@ -111,7 +111,9 @@ def window_attributes(windows: Windows, *, same: bool = False) -> dict[str, Any]
         "strides": list(windows.stride),
         "dilations": list(windows.dilation),
     }
-    if same and set(windows.dilation) == {1}:
+    # a window that is smaller than its step makes the rule's padding negative, which some take so
+    spelled = set(windows.dilation) == {1} and all(map(int.__ge__, windows.kernel, windows.stride))
+    if same and spelled:
         return {**attributes, "auto_pad": "SAME_UPPER"}
     return {**attributes, "pads": begins_then_ends(windows.padding)}
 
