@@ -21,6 +21,7 @@ from graphnet.feeds import check_domains, check_feeds
 from graphnet.graph import Graph
 from graphnet.kernels import PlacedKernel, get_providers
 from graphnet.kernels.compiled import find_advance
+from graphnet.kernels.tools import HOST, DeviceTools, Tools
 from graphnet.optim import Optimizer
 from graphnet.passes import fold, for_inference, fuse, sink
 from graphnet.plan import Plan, Reverse, bind_spec, make_plan, make_reverse
@@ -148,7 +149,10 @@ class Executor:
         self._plans: dict[tuple[Any, ...], _Planned] = {}
         self._last: _Pass | None = None
         self._recent: tuple[tuple[Any, ...], _Planned] | None = None
-        self._blocks = Blocks()
+        self._tools: Tools = HOST
+        if self.backend.name != "numpy":
+            self._tools = DeviceTools(self.backend)
+        self._blocks = Blocks(self._tools)
         self._version = 0  # of parameters and states, as far as the executor changes them
 
     def _laid_out(self) -> list[str]:
@@ -573,7 +577,7 @@ class Executor:
             )
             for name, slot in slots.items()
         }
-        return Program(plan, leaves)
+        return Program(plan, leaves, self._tools)
 
     def _reverse(self, plan: Plan, output: str | None, wanted: list[str]) -> Reverse:
         if output is None:
