@@ -23,7 +23,7 @@ from graphnet.kernels import PlacedKernel, get_providers
 from graphnet.kernels.compiled import find_advance
 from graphnet.kernels.tools import HOST, DeviceTools, Tools
 from graphnet.optim import Optimizer
-from graphnet.passes import fold, for_inference, fuse, sink
+from graphnet.passes import chain, fold, for_inference, fuse, sink
 from graphnet.plan import Plan, Reverse, bind_spec, make_plan, make_reverse
 from graphnet.program import Blocks, Program, ReverseProgram
 from graphnet.run import run_forward, run_reverse
@@ -514,6 +514,8 @@ class Executor:
                 if not training and not differentiate:
                     graph = fold(graph)
                 graph = fuse(sink(graph))
+            if self._chains:
+                graph = chain(graph)
             self._graphs[key] = graph
         return self._graphs[key]
 
@@ -521,6 +523,11 @@ class Executor:
     def _fuses(self) -> bool:
         """Whether there are kernels for what fusion makes of a graph."""
         return not self.debug and any(p.fused and p.status()[0] for p in self._providers.values())
+
+    @cached_property
+    def _chains(self) -> bool:
+        """Whether there are kernels for chains of elementwise operators."""
+        return self._fuses and any(provider.chains for provider in self._providers.values())
 
     def _plan(
         self,

@@ -182,7 +182,7 @@ class Program:
             if slot in self.places:
                 self.tools.feed(feeds[name], self.places[slot].array)
             else:
-                self.values[slot] = feeds[name]
+                self.values[slot] = self.tools.owned(feeds[name])
 
     def run(self, events: list[Event] | None = None) -> None:
         """Run the forward pass on what was fed; each call is noted in ``events`` if given."""

@@ -9,7 +9,7 @@ import numpy as np
 from graphnet.backends.base import Backend, BackendError
 from ops.arrays import Array
 
-__all__ = ["CupyBackend"]
+__all__ = ["CupyBackend", "import_cupy"]
 
 _INSTALL = 'pip install "cupy-cuda12x[ctk]" (CUDA 12) or "cupy-cuda13x[ctk]" (CUDA 13)'
 
@@ -22,9 +22,10 @@ class CupyBackend(Backend):
     """
 
     name: ClassVar[str] = "cupy"
+    providers: ClassVar[tuple[str, ...]] = ("cuda", "reference")
 
     def __init__(self) -> None:
-        self.xp = _import_cupy()
+        self.xp = import_cupy()
         _check_device(self.xp)
 
     def from_host(self, host: np.ndarray) -> Array:
@@ -61,7 +62,12 @@ class CupyBackend(Backend):
         )
 
 
-def _import_cupy() -> Any:
+def import_cupy() -> Any:
+    """The module ``cupy``.
+
+    Raises:
+        BackendError: it is not installed, or does not load; the message says what to do.
+    """
     try:
         import cupy
     except ModuleNotFoundError as error:

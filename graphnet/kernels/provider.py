@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from graphnet.kernels import compiled, naive, onednn, reference
+from graphnet.kernels import compiled, cuda, naive, onednn, reference
 
 __all__ = ["Kernel", "Provider", "get_providers"]
 
@@ -41,7 +41,9 @@ class Provider:
     status: Callable[[], tuple[bool, str]] = lambda: (True, "")
     """Whether it works here, and the libraries it uses or what is missing."""
     fused: bool = False
-    """Whether it serves the operators that fusion makes of chains."""
+    """Whether it serves the operators that fusion makes of layers and the ReLU behind them."""
+    chains: bool = False
+    """Whether it serves chains of elementwise operators."""
 
 
 PROVIDERS = {
@@ -59,6 +61,15 @@ PROVIDERS = {
         onednn.prepare,
         backends=("numpy",),
         status=onednn.status,
+    ),
+    "cuda": Provider(
+        "BatchNorm, LayerNorm, pooling, Dropout, SoftmaxCrossEntropy and chains of elementwise "
+        "operators in float32, by kernels compiled for the card, on cupy",
+        cuda.prepare,
+        backends=("cupy",),
+        status=cuda.status,
+        fused=True,
+        chains=True,
     ),
     "naive": Provider(
         "textbook loops for Conv, MaxPool, AvgPool, BatchNorm and Linear, on numpy",

@@ -44,6 +44,10 @@ class Tools(Protocol):
         """Copy what is fed, an array of the host or the backend, to its place."""
         ...
 
+    def owned(self, source: Any) -> Any:
+        """What is fed as an array of the backend, itself if it is one."""
+        ...
+
     def may_share(self, array: Any, block: Any) -> bool:
         """Whether an array may lie in a block."""
         ...
@@ -84,6 +88,10 @@ class HostTools:
         else:
             np.copyto(target, source)
 
+    def owned(self, source: Any) -> Any:
+        """What is fed: NumPy's arrays are those of the host."""
+        return source
+
     def may_share(self, array: Any, block: Any) -> bool:
         """Whether an array may lie in a block."""
         return bool(np.may_share_memory(array, block))
@@ -120,9 +128,11 @@ class DeviceTools:
 
     def feed(self, source: Any, target: Any) -> None:
         """Copy what is fed to its place; an array of the host is moved over first."""
-        if isinstance(source, np.ndarray):
-            source = self._backend.from_host(source)
-        target[...] = source
+        target[...] = self.owned(source)
+
+    def owned(self, source: Any) -> Any:
+        """What is fed as an array of the library, itself if it is one."""
+        return source if self._backend.owns(source) else self._backend.from_host(source)
 
     def may_share(self, array: Any, block: Any) -> bool:
         """Whether an array may lie in a block."""

@@ -17,7 +17,7 @@ from ops.operator import Operator
 from ops.pooling import MaxPool
 from ops.rectifier import ReLU
 
-__all__ = ["fold", "fuse", "sink"]
+__all__ = ["Chains", "fold", "fuse", "sink"]
 
 #: What an operator becomes that ReLU follows.
 _RECTIFIED: dict[type[Operator], type[Operator]] = {
@@ -39,7 +39,7 @@ def fuse(graph: Graph) -> Graph:
     >>> [node.kind for node in fuse(gn.Graph(y=ReLU()(BatchNorm()(x)))).nodes.values()]
     ['BatchNormReLU']
     """
-    chains = _Chains(graph)
+    chains = Chains(graph)
 
     def replace(node: Node, inputs: tuple[Value | None, ...]) -> tuple[Value, ...] | None:
         chains.moved(node, inputs)
@@ -86,7 +86,7 @@ def fold(graph: Graph) -> Graph:
     >>> [node.kind for node in fold(graph).nodes.values()]
     ['FoldBatchNorm', 'Conv']
     """
-    chains = _Chains(graph)
+    chains = Chains(graph)
 
     def replace(node: Node, inputs: tuple[Value | None, ...]) -> tuple[Value, ...] | None:
         chains.moved(node, inputs)
@@ -127,7 +127,7 @@ def sink(graph: Graph) -> Graph:
     >>> [node.kind for node in sink(gn.Graph(y=y)).nodes.values()]
     ['Conv', 'MaxPool', 'ReLU']
     """
-    chains = _Chains(graph)
+    chains = Chains(graph)
 
     def replace(node: Node, inputs: tuple[Value | None, ...]) -> tuple[Value, ...] | None:
         chains.moved(node, inputs)
@@ -152,7 +152,7 @@ def _sees_entries(pool: MaxPool, relu: Node) -> bool:
     return all(dilation == 1 and max(pair) < kernel for pair, kernel, dilation in sides)
 
 
-class _Chains:
+class Chains:
     """Who reads what in a graph, and what has become of it in the one that is being made."""
 
     def __init__(self, graph: Graph) -> None:

@@ -1,0 +1,270 @@
+"""The kernels of the card: what they compute, run on the processor, and that they compile."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphnet.kernels import cuda
+from graphnet.kernels.chain import Chain
+from graphnet.kernels.cuda import device
+from graphnet.kernels.cuda.elementwise import FORMULAS, CudaElementwise, Formula, written
+from graphnet.testing import Case, prove
+from graphnet.testing.records import RECORDS
+from ops import (
+    GELU,
+    Abs,
+    Add,
+    AvgPool,
+    BatchNorm,
+    BatchNormInference,
+    BatchNormInferenceReLU,
+    BatchNormReLU,
+    Dropout,
+    Exp,
+    GlobalAvgPool,
+    LayerNorm,
+    LeakyReLU,
+    Log,
+    MaxPool,
+    Multiply,
+    Neg,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    SoftmaxCrossEntropy,
+    Softplus,
+    Spec,
+    Sqrt,
+    Subtract,
+    Tanh,
+)
+from ops.operator import Operator
+from tests.emulator import EmulatedDevice, needs_compiler
+from tests.test_cpu_kernels import compare
+
+SOURCES = sorted(path.name for path in Path(device.__file__).parent.glob("*.cu"))
+#: Error beside the reference in float64, relative to the largest entry; see ``PLACED`` of the
+#: kernels of the processor.
+TOLERANCE = 1e-4
+
+pytestmark = needs_compiler
+
+
+class OnNumPy(EmulatedDevice):
+    """Kernels that take NumPy arrays."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.xp = np
+
+
+@pytest.fixture(autouse=True)
+def on_numpy(monkeypatch):
+    found = OnNumPy()
+    monkeypatch.setattr(device, "get_device", lambda: found)
+    return found
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [Abs, Add, AvgPool, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Exp,
+     GELU, GlobalAvgPool, LayerNorm, LeakyReLU, Log, MaxPool, Multiply, Neg, ReLU, Sigmoid, SiLU,
+     Softplus, Sqrt, Subtract, Tanh],
+)  # fmt: skip
+def test_kernels_agree_with_the_reference_on_every_record(operator):
+    served = []
+
+    def check(case):
+        single = case.cast("float32")
+        kernel = cuda.prepare(single.operator, single.specs)
+        if kernel is not None:
+            served.append(kernel)
+            compare(kernel, single, TOLERANCE)
+
+    for record in RECORDS:
+        if record.operator is operator:
+            prove(record.cases, check)
+    assert served
+
+
+def test_every_operator_with_a_kernel_is_among_those_compared():
+    named = test_kernels_agree_with_the_reference_on_every_record.pytestmark[0].args[1]
+    served = {*FORMULAS, *cuda.provider.KINDS}
+    assert served - set(named) == {Dropout, SoftmaxCrossEntropy}
+
+
+@given(
+    rows=st.integers(1, 40),
+    channels=st.integers(1, 70),
+    center=st.sampled_from((0.0, 1.0, 1e4)),
+    seed=st.integers(0, 1000),
+)
+def test_statistics_of_any_number_of_rows_keep_their_digits_beside_a_large_mean(
+    rows, channels, center, seed
+):
+    rng = np.random.default_rng(seed)
+    x = (rng.normal(size=(rows + 1, channels, 7)) + center).astype("float32")
+    case = Case(BatchNorm(), (x, *rng.uniform(1, 2, (4, channels)).astype("float32")), seed)
+    kernel = cuda.prepare(case.operator, case.specs)
+    (_, mean, var), _ = kernel.forward(*case.inputs)
+    (_, wide_mean, wide_var), _ = case.cast("float64").forward()
+    np.testing.assert_allclose(mean, wide_mean, rtol=1e-6)
+    np.testing.assert_allclose(var, wide_var, rtol=1e-4)
+
+
+@given(st.integers(1, 9), st.integers(1, 600), st.integers(0, 1000))
+def test_the_loss_over_rows_agrees_with_the_reference(rows, classes, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, classes)).astype("float32") * 10
+    case = Case(SoftmaxCrossEntropy(), (x, rng.integers(0, classes, rows)), seed)
+    compare(cuda.prepare(case.operator, case.specs), case, TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("x", "labels"),
+    [
+        ([[3e38, -3e38, 0], [1, 2, 3]], [1, 0]),  # the first loss is the largest finite number
+        ([[-3e38, 3e38, 0], [-3e38, 3e38, 0]], [0, 0]),
+        ([[np.nan, 1, 2], [1, 2, 3]], [1, 0]),
+        ([[1, np.nan, 2], [1, 2, 3]], [1, 0]),
+        ([[np.inf, 1, 2], [1, 2, 3]], [1, 0]),
+        ([[1, 2, 3], [1, 2, 3]], [1, 7]),  # no class
+        ([[1, 2, 3], [1, 2, 3]], [-1, 0]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_what_a_loss_makes_of_extremes_is_what_the_reference_makes(x, labels):
+    x, labels = np.array(x, "float32"), np.array(labels)
+    kernel = cuda.prepare(SoftmaxCrossEntropy(), (Spec(x.shape), Spec(labels.shape, "int64")))
+    results = []
+    for owner in (SoftmaxCrossEntropy(), kernel):
+        loss, saved = owner.forward(x, labels)
+        results.append((loss, owner.backward(saved, np.ones((), "float32"), (True, False))[0]))
+    for found, wanted in zip(*reversed(results), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+@given(
+    shape=st.sampled_from(((5,), (3, 7), (2, 3, 4, 5), (1,))),
+    probability=st.sampled_from((0.0, 0.2, 0.5)),
+    key=st.integers(0, 2**64 - 1),
+    counter=st.sampled_from((0, 5, 2**32 - 1, 2**40)),
+)
+def test_dropout_drops_what_the_reference_drops_bit_for_bit(shape, probability, key, counter):
+    rng = np.random.default_rng(0)
+    operator = Dropout(probability)
+    given_ = (rng.normal(size=shape).astype("float32"), np.array([key], "uint64"),
+              np.array([counter], "uint64"))  # fmt: skip
+    kernel = cuda.prepare(operator, tuple(Spec(a.shape, a.dtype.name) for a in given_))
+    (y, new_key, new_counter), saved = kernel.forward(*given_)
+    (wanted, wanted_key, wanted_counter), wanted_saved = operator.forward(*given_)
+    np.testing.assert_allclose(y, wanted, rtol=1e-6)
+    np.testing.assert_array_equal(y == 0, wanted == 0)
+    assert new_key == wanted_key and new_counter == wanted_counter
+    dy = rng.normal(size=shape).astype("float32")
+    needs = (True, False, False)
+    dx = kernel.backward(saved, (dy, None, None), needs)[0]
+    np.testing.assert_allclose(dx, operator.backward(wanted_saved, (dy, None, None), needs)[0])
+
+
+CHAINS = [
+    (Add(), ReLU()),
+    (Multiply(), Add(), Tanh()),
+    (Sigmoid(), Multiply()),
+    (GELU(), Subtract(), SiLU(), Multiply(), LeakyReLU(0.2)),
+]
+
+
+@pytest.mark.parametrize("parts", CHAINS)
+@given(seed=st.integers(0, 1000), size=st.integers(1, 600))
+def test_a_chain_is_what_its_operators_make_one_after_the_other(parts, seed, size):
+    rng = np.random.default_rng(seed)
+    chain = Chain(parts)
+    given_ = tuple(rng.normal(size=(2, size)).astype("float32") for _ in range(chain.count))
+    kernel = cuda.prepare(chain, tuple(Spec(x.shape) for x in given_))
+    assert isinstance(kernel, CudaElementwise)
+    compare(kernel, Case(chain, given_, seed), TOLERANCE)
+
+
+@pytest.mark.parametrize("operator", [MaxPool(3, stride=2, padding=1), ReLU(), LayerNorm()])
+def test_in_float16_results_are_rounded_once(operator):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 5, 6, 7)).astype("float16")
+    learned = tuple(np.full(p.shape, 1.25, p.dtype) for p in
+                    operator.parameters(Spec(x.shape, "float16")).values())  # fmt: skip
+    specs = tuple(Spec(a.shape, "float16") for a in (x, *learned))
+    kernel = cuda.prepare(operator, specs)
+    y, saved = kernel.forward(x, *learned)
+    wide = [a.astype("float64") for a in (x, *learned)]
+    wanted, wide_saved = operator.forward(*wide)
+    assert y.dtype == np.float16
+    np.testing.assert_allclose(y, wanted, rtol=2**-10, atol=1e-3)
+    dy = rng.normal(size=y.shape).astype("float16")
+    needs = (True,) * len(wide)
+    expected = operator.backward(wide_saved, dy.astype("float64"), needs)
+    for found, right in zip(kernel.backward(saved, dy, needs), expected, strict=True):
+        np.testing.assert_allclose(found, right, rtol=2**-9, atol=4e-3)
+
+
+def test_what_is_not_served_is_left_to_others():
+    x = Spec((4, 3, 5, 5))
+    assert cuda.prepare(ReLU(), (Spec(x.shape, "float64"),)) is None
+    assert cuda.prepare(type("Derived", (ReLU,), {})(), (x,)) is None
+    assert cuda.prepare(MaxPool(17), (Spec((1, 1, 20, 20)),)) is None  # no byte tells them apart
+    assert cuda.prepare(MaxPool(2), (Spec((1, 1, 20)),)) is None
+    assert cuda.prepare(Add(), (x, Spec((1, 3, 1, 1)))) is None
+    assert cuda.prepare(ReLU(), (Spec((0, 3)),)) is None
+    smoothed = SoftmaxCrossEntropy(label_smoothing=0.1)
+    assert cuda.prepare(smoothed, (Spec((4, 3)), Spec((4,), "int64"))) is None
+    assert cuda.prepare(Operator(), (x,)) is None
+
+
+def test_threads_that_meet_different_barriers_are_reported(on_numpy):
+    text = "typedef float T;\n#define KERNEL static void\nKERNEL torn(float* x) {\n" \
+        "    if (threadIdx.x < 3) __syncthreads();\n    x[0] = 1;\n}\n"  # fmt: skip
+    with pytest.raises(RuntimeError, match="torn met different barriers"):
+        on_numpy.function(text, "torn")((1,), (8,), (np.zeros(1, "float32"),))
+
+
+def nvrtc():
+    """The compiler, and where CUDA's headers are; the test is skipped where one is missing."""
+    pytest.importorskip(
+        "cupy", reason="CuPy is not installed: kernels cannot be compiled for a card"
+    )
+    libraries = pytest.importorskip("cupy_backends.cuda.libs.nvrtc", exc_type=ImportError)
+    pathfinder = pytest.importorskip("cuda.pathfinder")
+    folder = pathfinder.find_nvidia_header_directory("cudart")
+    if folder is None:
+        pytest.skip("CUDA's headers are not installed: kernels cannot be compiled for a card")
+    return libraries, folder
+
+
+def texts():
+    """Every source there is: files, and a chain of all formulas."""
+    yield from ((name, device.source(name)) for name in SOURCES)
+    every = [f if isinstance(f, Formula) else f(kind()) for kind, f in FORMULAS.items()]
+    every.append(FORMULAS[GELU](GELU("tanh")))
+    yield "chain", written(tuple(every), frozenset((0, 1)))
+    yield "single", written((FORMULAS[ReLU],))
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("options", [(), ("-DHALF",), ("-DBFLOAT16",)])
+def test_every_kernel_compiles_for_the_card(architecture, options):
+    compiler, folder = nvrtc()
+    for name, text in texts():
+        program = compiler.createProgram(text, name, [], [])
+        target = f"--gpu-architecture={architecture}"
+        try:
+            compiler.compileProgram(program, [*device.OPTIONS, *options, target, f"-I{folder}"])
+        except Exception:
+            pytest.fail(compiler.getProgramLog(program))
+        kernels = re.findall(r"^KERNEL (\w+)", text, flags=re.M)
+        binary = compiler.getCUBIN(program)
+        assert kernels and all(b".text." + kernel.encode() in binary for kernel in kernels)
