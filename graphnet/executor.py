@@ -26,6 +26,7 @@ from graphnet.optim import Optimizer
 from graphnet.passes import chain, fold, for_inference, fuse, sink
 from graphnet.plan import Plan, Reverse, bind_spec, make_plan, make_reverse
 from graphnet.program import Blocks, Program, ReverseProgram
+from graphnet.recompute import schemes
 from graphnet.run import run_forward, run_reverse
 from graphnet.store import Store
 from graphnet.values import GraphError, Parameter, State
@@ -78,12 +79,16 @@ class Executor:
         kernels: whom to ask for kernels, such as ``"naive"``; the backend's own list when None.
         precision: ``"fast"`` or ``"exact"``, which rules out kernels whose rounding is larger than
             that of plain sums, such as Winograd's convolution.
+        memory_limit: bytes that a training step may take beside parameters and their gradients;
+            results are then computed again in the reverse pass rather than kept, as many as
+            it takes. No limit when None.
         debug: check each result against the inferred shape and dtype, and (on numpy, forward)
             fill what is dead with NaN. Slow.
 
     Raises:
         BackendError: the backend cannot work here; the message says what is missing.
-        ValueError: the backend, dtype, kernels or precision are unknown.
+        ValueError: the backend, dtype, kernels or precision are unknown, or the limit is not
+            positive.
 
     >>> import graphnet as gn
     >>> from ops import Linear, SoftmaxCrossEntropy
@@ -106,6 +111,7 @@ class Executor:
         dtype: str | None = None,
         kernels: str | Sequence[str] | None = None,
         precision: str = "fast",
+        memory_limit: int | None = None,
         debug: bool = False,
     ) -> None:
         if not isinstance(graph, Graph):
@@ -126,6 +132,9 @@ class Executor:
             raise ValueError(f"expected a precision of 'fast' or 'exact', received {precision!r}")
         self.dtype = dtype
         self.precision = precision
+        if memory_limit is not None and (not is_integer(memory_limit) or memory_limit < 1):
+            raise ValueError(f"expected a memory_limit in bytes, received {memory_limit!r}")
+        self.memory_limit = memory_limit
         self.debug = debug
         self._providers = get_providers(kernels or self.backend.providers)
         for name, provider in self._providers.items():
@@ -549,29 +558,54 @@ class Executor:
                 dtype=self.dtype,
                 exact=self.precision == "exact",
             )
-            planned = _Planned(plan, self._program(plan))
-            self._lay_out_training(planned)
+            planned = self._lay_out(plan)
         self._plans[key] = planned  # the most recently used comes last
         if len(self._plans) > PLANS:
             del self._plans[next(iter(self._plans))]
         return planned
 
-    def _lay_out_training(self, planned: _Planned) -> None:
-        """Let the reverse pass that training makes share the block of the forward pass."""
-        plan, program = planned.plan, planned.program
+    def _lay_out(self, plan: Plan) -> _Planned:
+        """A plan with its program, within the limit of memory."""
+        planned = self._programmed(plan)
+        limit, program = self.memory_limit, planned.program
+        if limit is None or not plan.training:
+            return planned
+        if program is None:
+            raise ExecutorError(
+                "memory_limit: no kernel of this plan works in memory that is laid out ahead; "
+                "expected fast kernels and no debug"
+            )
+        least = program.nbytes
+        for scheme in schemes(plan, program.droppable()) if least > limit else ():
+            planned = self._programmed(plan, scheme.slots)
+            assert planned.program is not None
+            if planned.program.nbytes <= limit:
+                return planned
+            least = min(least, planned.program.nbytes)
+        if least > limit:
+            raise ExecutorError(
+                f"memory_limit: expected a training step of batch {plan.batch} in {limit:,} bytes, "
+                f"the least it takes is {least:,}; a smaller batch takes less"
+            )
+        return planned
+
+    def _programmed(self, plan: Plan, dropped: frozenset[int] = frozenset()) -> _Planned:
+        """A plan with its program, and the reverse pass that training makes in the same block."""
+        program = self._program(plan, dropped)
+        planned = _Planned(plan, program)
         scalars = self._scalars(plan)
-        if program is None or not plan.training or not scalars or not self.trainable:
-            return
-        reverse = self._reverse(plan, scalars[0], self.trainable)
-        leaves = self._gradient_leaves(plan, reverse)
-        planned.reverses[reverse.key] = ReverseProgram(program, reverse, leaves, apart=False)
+        if program is not None and plan.training and scalars and self.trainable:
+            reverse = self._reverse(plan, scalars[0], self.trainable)
+            leaves = self._gradient_leaves(plan, reverse)
+            planned.reverses[reverse.key] = ReverseProgram(program, reverse, leaves, apart=False)
+        return planned
 
     def _scalars(self, plan: Plan) -> list[str]:
         """The outputs that can be differentiated without a gradient that arrives at them."""
         outputs = plan.graph.outputs
         return [n for n, v in outputs.items() if v.shape == () and v.spec.is_floating]
 
-    def _program(self, plan: Plan) -> Program | None:
+    def _program(self, plan: Plan, dropped: frozenset[int]) -> Program | None:
         """The program of a plan some of whose kernels are placed; debug looks at each array."""
         if self.debug or not any(isinstance(step.kernel, PlacedKernel) for step in plan.steps):
             return None
@@ -584,7 +618,7 @@ class Executor:
             )
             for name, slot in slots.items()
         }
-        return Program(plan, leaves, self._tools)
+        return Program(plan, leaves, dropped, self._tools)
 
     def _reverse(self, plan: Plan, output: str | None, wanted: list[str]) -> Reverse:
         if output is None:

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from graphnet.kernels import Kernel
 from graphnet.plan import Plan, Step
-from graphnet.values import Node
 from ops.operator import known, show_shape
 
 __all__ = ["Event", "Location", "explain_plan", "medians", "timed", "write_trace"]
@@ -115,7 +114,7 @@ def write_trace(path: str | os.PathLike[str], plan: Plan, events: Sequence[Event
                     "operator": repr(step.node.operator),
                     "kernel": _kernel(step),
                     "shape": [show_shape(spec.shape) for spec in _visible(step)],
-                    "FLOPs": _flops(plan, step.node),
+                    "FLOPs": plan.flops(step.node),
                 },
             }
         )
@@ -141,7 +140,7 @@ def explain_plan(
 
     whole = sum(map(sum, seconds)) or 1.0
     rows = []
-    all_flops = [_flops(plan, step.node) for step in plan.steps]
+    all_flops = [plan.flops(step.node) for step in plan.steps]
     for index, (step, flops) in enumerate(zip(plan.steps, all_flops, strict=True)):
         forward, backward = seconds[index]
         visible = _visible(step)
@@ -192,7 +191,3 @@ def _kernel(step: Step) -> str:
 def _visible(step: Step) -> Sequence[Any]:
     """The specs of the outputs other than renewed states."""
     return step.specs[: len(step.node.visible_outputs)]
-
-
-def _flops(plan: Plan, node: Node) -> int:
-    return node.operator.flops(*(None if v is None else plan.specs[v] for v in node.inputs))

@@ -98,6 +98,10 @@ class Plan:
         """The number of slots."""
         return len(self.slots) + 1
 
+    def flops(self, node: Node) -> int:
+        """The operations of a node, at this batch size."""
+        return node.operator.flops(*(None if v is None else self.specs[v] for v in node.inputs))
+
 
 def bind_spec(spec: Spec, batch: int, dtype: str | None) -> Spec:
     """A spec for a known batch, floating dtypes replaced by ``dtype`` if one is given."""

@@ -12,7 +12,7 @@ step i at ``2 F - i``.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,8 +75,8 @@ class _Step:
     space: Place | None = None
     before: list[tuple[Place, Place]] = field(default_factory=list)
     """Copies made ahead of the kernel, from the first place to the second."""
-    again: list[tuple[int, int, Place]] = field(default_factory=list)
-    """Outputs that are computed once more ahead of it: step, position, and where to."""
+    again: list[_Step] = field(default_factory=list)
+    """Steps of which an output is computed once more ahead of it."""
     after: list[tuple[Place, Place, bool]] = field(default_factory=list)
     """Copies made after it; added to what is there where the flag says so."""
     doutputs: list[Place | None] = field(default_factory=list)
@@ -103,6 +103,7 @@ class Program:
     Args:
         plan: some of whose kernels are placed.
         leaves: the arrays of parameters, states and constants by slot; they stay where they are.
+        dropped: slots that are computed again in reverse, of those that :attr:`droppable` names.
         tools: for the arrays of the backend.
 
     Attributes:
@@ -114,7 +115,13 @@ class Program:
         fixed: those that depend on leaves alone, and are called when these have changed.
     """
 
-    def __init__(self, plan: Plan, leaves: Mapping[int, Any], tools: Tools = HOST) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        leaves: Mapping[int, Any],
+        dropped: Set[int] = frozenset(),
+        tools: Tools = HOST,
+    ) -> None:
         self.plan = plan
         self.tools = tools
         #: Of the placed kernels by step, with a layout for each input and output.
@@ -127,6 +134,9 @@ class Program:
         self._frozen = self._find_frozen(leaves)
         #: Step and position of what is computed again in reverse, and not kept.
         self.again = self._computed_again()
+        self.again |= {
+            slot: (index, 0) for slot, index in self.droppable().items() if slot in dropped
+        }
         self._last = self._last_uses()
         self.arena = Arena()
         self._buffers: list[Buffer] = []
@@ -190,6 +200,36 @@ class Program:
         if events is not None:
             calls = noted(calls, "forward", events, self.tools)
         call_all(self.plan, calls, "forward")
+
+    def droppable(self) -> dict[int, int]:
+        """The slots that reverse reads but could have computed again, with their steps."""
+        plan = self.plan
+        renewed = {*plan.states.values(), *plan.renewed.values(), *plan.outputs.values()}
+        found: dict[int, int] = {}
+        read: set[int] = set()
+        for index, step in enumerate(plan.steps):
+            terms = self.terms.get(index)
+            if terms is None:
+                # what it saves may be a view of what it reads
+                for slot in step.inputs if step.keep else ():
+                    found.pop(slot, None)
+                continue
+            if step.keep:
+                read.update(step.inputs[i] for i in terms.reads)
+                read.update(step.outputs[i] for i in terms.keeps)
+            # states are renewed before the reverse pass
+            whole = len(step.outputs) == 1 and renewed.isdisjoint(step.inputs)
+            if (whole or _is_partial(step, terms, 0)) and not self._is_frozen(step):
+                found[step.outputs[0]] = index
+        return {s: i for s, i in found.items() if s in read and s not in renewed}
+
+    def reread(self, slot: int) -> list[int]:
+        """The positions of the inputs from which a slot is computed again."""
+        index, position = self.again[slot]
+        step, terms = self.plan.steps[index], self.terms[index]
+        partly = _is_partial(step, terms, position)
+        positions = {*terms.reads, *terms.rereads} if partly else set(range(len(step.inputs)))
+        return [i for i, given in enumerate(step.inputs) if i in positions and given != ABSENT]
 
     def locations(self) -> list[Location]:
         """Where the first output of each step lies."""
@@ -256,6 +296,8 @@ class Program:
                     found.pop(slot, None)
                 continue
             terms = self.terms[index]
+            if terms.rereads:
+                continue
             if step.keep and found.keys().isdisjoint(step.inputs[i] for i in terms.reads):
                 found.update({step.outputs[i]: (index, i) for i in terms.again})
         for slot in (*plan.outputs.values(), *plan.renewed.values()):
@@ -282,6 +324,11 @@ class Program:
                 for position, slot in enumerate(slots):
                     kept = step.keep and position in again and slot not in self.again
                     until(slot, reverse if kept else index)
+        for slot, (index, _) in self.again.items():
+            for position in self.reread(slot):
+                source = plan.steps[index].inputs[position]
+                if source not in self.again:
+                    until(source, 2 * end - index)
         for slot in (*plan.outputs.values(), *plan.renewed.values()):
             until(slot, end)
         return last
@@ -453,23 +500,14 @@ class ReverseProgram:
                 continue
             kernel = entry.step.kernel
             assert isinstance(kernel, PlacedKernel)
-            for index, position, place in entry.again:
-                self.calls.append((index, self._again_call(index, position, place)))
+            for other in entry.again:
+                self.calls += [(other.index, call) for call in _again_calls(other, tools)]
             for source, target in entry.before:
                 self.calls.append((back.index, tools.copied(source.array, target.array)))
             self.calls.append((back.index, kernel.bind_backward(entry.memory())))
             for source, target, adds in entry.after:
                 call = tools.added if adds else tools.copied
                 self.calls.append((back.index, call(source.array, target.array)))
-
-    def _again_call(self, index: int, position: int, place: Place) -> Call:
-        """What computes an output of a step once more."""
-        entry = self.program.steps[index]
-        kernel = entry.step.kernel
-        assert isinstance(kernel, PlacedKernel)
-        outputs = [place.array if i == position else None for i in range(len(entry.outputs))]
-        inputs = [_array(p) for p in entry.inputs]
-        return kernel.bind_again(Memory(inputs, outputs, [p.array for p in entry.extras]))
 
     def unbind(self) -> None:
         """Let the blocks go."""
@@ -495,15 +533,26 @@ class ReverseProgram:
 
     def _last_reads(self) -> dict[int, int]:
         """When each slot that is computed again is read for the last time."""
-        steps = self.program.plan.steps
+        program = self.program
+        steps = program.plan.steps
         last: dict[int, int] = {}
+        revived: set[int] = set()
+
+        def read(slot: int, time: int) -> None:
+            last[slot] = time
+            if slot in program.again and slot not in revived:
+                revived.add(slot)
+                index, _ = program.again[slot]
+                for position in program.reread(slot):
+                    read(steps[index].inputs[position], time)
+
         for back in self.reverse.steps:  # in the order of their times
-            step = steps[back.index]
-            if isinstance(step.kernel, PlacedKernel):
-                terms = self.program.terms[back.index]
+            terms = program.terms.get(back.index)
+            if terms is not None:
+                step = steps[back.index]
                 slots = {step.inputs[i] for i in terms.reads}
                 for slot in slots | {step.outputs[i] for i in terms.keeps}:
-                    last[slot] = 2 * len(steps) - back.index
+                    read(slot, 2 * len(steps) - back.index)
         return last
 
     def _read(
@@ -519,15 +568,53 @@ class ReverseProgram:
         for position in positions:
             slot, place = slots[position], places[position]
             # a copy in another layout was kept
-            if slot not in self.program.again or place is not self.program.places[slot]:
-                continue
-            if slot not in self._revived:
-                assert place is not None, "it is what is computed again"
-                own = Place(place.spec, place.layout)
-                self._revived[slot] = self._place(own, time, self._last_read[slot])
-                entry.again.append((*self.program.again[slot], own))
-            found[position] = self._revived[slot]
+            if slot in self.program.again and place is self.program.places[slot]:
+                found[position] = self._revive(slot, time, entry.again)
         return found
+
+    def _revive(self, slot: int, time: int, again: list[_Step]) -> Place:
+        """Where a slot lies that is computed again, by steps that join ``again``."""
+        if slot in self._revived:
+            return self._revived[slot]
+        program = self.program
+        index, position = program.again[slot]
+        forward, terms = program.steps[index], program.terms[index]
+        kept = forward.step.keep
+        entry = _Step(index, forward.step)
+        entry.extras = forward.extras if kept else [self._temporary(e, time) for e in terms.extras]
+        entry.inputs = [None] * len(forward.inputs)
+        for source in program.reread(slot):
+            given = forward.step.inputs[source]
+            place = program.places[given]
+            copied = forward.inputs[source]
+            if copied is not place and source in terms.reads and kept:
+                entry.inputs[source] = copied
+                continue
+            if given in program.again:
+                place = self._revive(given, time, again)
+            if copied is not program.places[given]:
+                copy = self._temporary(place.spec, time, terms.inputs[source])
+                entry.before.append((place, copy))
+                place = copy
+            entry.inputs[source] = place
+        value = program.places[slot]
+        own = Place(value.spec, value.layout)
+        self._revived[slot] = self._place(own, time, self._last_read[slot])
+        entry.outputs = [own if i == position else None for i in range(len(forward.outputs))]
+        if not _is_partial(forward.step, terms, position):
+            if terms.packed:
+                entry.packed = self._bytes(terms.packed, time)
+            if terms.forward_space:
+                entry.space = self._bytes(terms.forward_space, time)
+        again.append(entry)
+        return own
+
+    def _temporary(self, spec: Spec, time: int, layout: str = ROWS) -> Place:
+        """A place for the time of one step."""
+        return self._place(Place(spec, layout), time, time)
+
+    def _bytes(self, count: int, time: int) -> Place:
+        return self._temporary(Spec((count,), "uint8"), time)
 
     def _is_placed(self, slot: int) -> bool:
         return slot in self._owned or slot in self.program.places
@@ -575,7 +662,7 @@ class ReverseProgram:
         for slot, layout in zip(back.outputs, terms.outputs, strict=True):
             place = None if slot == ABSENT else self.places.get(slot)
             if place is not None and not _same_memory(place, layout):
-                copy = self._place(Place(place.spec, layout), time, time)
+                copy = self._temporary(place.spec, time, layout)
                 entry.before.append((place, copy))
                 place = copy
             entry.doutputs.append(place)
@@ -595,14 +682,13 @@ class ReverseProgram:
                 entry.adds |= {position}
                 entry.dinputs.append(total)
             elif known_already or not _same_memory(total, layout):
-                own = self._place(Place(total.spec, layout), time, time)
+                own = self._temporary(total.spec, time, layout)
                 entry.after.append((own, total, known_already))
                 entry.dinputs.append(own)
             else:
                 entry.dinputs.append(total)
         if terms.backward_space:
-            spec = Spec((terms.backward_space,), "uint8")
-            entry.space = self._place(Place(spec, ROWS), time, time)
+            entry.space = self._bytes(terms.backward_space, time)
         return entry
 
     def _over(
@@ -739,6 +825,25 @@ def noted(
 
 def _array(place: Place | None) -> Any:
     return None if place is None else place.array
+
+
+def _is_partial(step: Step, terms: Terms, position: int) -> bool:
+    """Whether a kernel computes an output again from what it saved, and not from all inputs."""
+    return step.keep and position in terms.again
+
+
+def _again_calls(entry: _Step, tools: Tools) -> list[Call]:
+    """What computes an output of a step once more."""
+    kernel = entry.step.kernel
+    assert isinstance(kernel, PlacedKernel)
+    calls = [tools.copied(source.array, target.array) for source, target in entry.before]
+    memory = entry.memory()
+    (position,) = (i for i, place in enumerate(entry.outputs) if place is not None)
+    if _is_partial(entry.step, kernel.terms, position):
+        return [*calls, kernel.bind_again(memory)]
+    if entry.packed is not None:
+        calls.append(kernel.bind_packed(memory))
+    return [*calls, kernel.bind_forward(memory)]
 
 
 def _layout_of(kernel: PlacedKernel, step: Step, places: Mapping[int, Place]) -> str:

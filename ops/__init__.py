@@ -40,7 +40,13 @@ from ops.elementwise import (
     Where,
 )
 from ops.extremum import ReduceMax, ReduceMin
-from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU, FoldBatchNorm
+from ops.fused import (
+    BatchNormInferenceReLU,
+    BatchNormReLU,
+    ConvMaxPoolReLU,
+    ConvReLU,
+    FoldBatchNorm,
+)
 from ops.gru import GRU
 from ops.hard import Clip, HardSigmoid, HardSwish, ThresholdedReLU
 from ops.indexing import Embedding, Gather, GatherElements, OneHot, ScatterElements
@@ -86,6 +92,7 @@ __all__ = [
     "Clip",
     "Concat",
     "Conv",
+    "ConvMaxPoolReLU",
     "ConvReLU",
     "ConvTranspose",
     "CumSum",

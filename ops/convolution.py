@@ -147,7 +147,7 @@ class Conv(Operator):
         return dx, dweight, dbias
 
     def flops(self, x: Spec, weight: Spec, bias: Spec | None = None) -> int:
-        outputs = self.infer(x, weight, bias).elements
+        outputs = Conv.infer(self, x, weight, bias).elements  # not of what is derived
         products = math.prod(known(*weight.shape[1:]))
         return outputs * (2 * products + (bias is not None))
 

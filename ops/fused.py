@@ -1,8 +1,9 @@
 """Operators that stand for a chain of others, so that one kernel can compute the whole chain.
 
-All but one are another operator, then the addition of a residual block where there is one, then
-ReLU: ``y = max(f(x) + added, 0)``.  :class:`FoldBatchNorm` makes the weights of a convolution that
-does the normalization behind it as well.  :func:`graphnet.passes.fuse` and
+Most are another operator, then the addition of a residual block where there is one, then ReLU:
+``y = max(f(x) + added, 0)``.  :class:`ConvMaxPoolReLU` pools in between, and
+:class:`FoldBatchNorm` makes the weights of a convolution that does the normalization behind it as
+well.  :func:`graphnet.passes.fuse` and
 :func:`graphnet.passes.fold` put them in the place of such chains.
 
 Source: He et al., "Deep Residual Learning for Image Recognition", 2016.
@@ -10,7 +11,7 @@ Source: He et al., "Deep Residual Learning for Image Recognition", 2016.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from ops.arrays import Array, namespace
@@ -18,10 +19,18 @@ from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.convolution import Conv
 from ops.fields import POSITIVE, freeze_numbers
 from ops.operator import Operator, ShapeError, Spec, expect_floating, expect_spec, show
+from ops.pooling import MaxPool
 
-__all__ = ["BatchNormInferenceReLU", "BatchNormReLU", "ConvReLU", "FoldBatchNorm"]
+__all__ = [
+    "BatchNormInferenceReLU",
+    "BatchNormReLU",
+    "ConvMaxPoolReLU",
+    "ConvReLU",
+    "FoldBatchNorm",
+]
 
 _Arrays = tuple[Any, ...]
+_HALVES = MaxPool(2)
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,63 @@ class ConvReLU(Conv):
     ) -> int:
         outputs = super().infer(x, weight, bias).elements
         return super().flops(x, weight, bias) + outputs * (1 + (added is not None))
+
+
+@dataclass(frozen=True)
+class ConvMaxPoolReLU(Conv):
+    """Convolution, max pooling and ReLU: ``max(MaxPool(Conv(x)), 0)``.
+
+    Shapes:
+        - x, weight, bias: as :class:`ops.Conv`
+        - y: ``(N, filters, *out)``, ``out`` as :class:`ops.MaxPool` has it for the result of
+          the convolution
+
+    Args:
+        filters: this and all but the last as :class:`ops.Conv`.
+        pool: the max pooling; windows of 2 per axis by default.
+
+    Raises:
+        TypeError, ValueError: as for :class:`ops.Conv`, or ``pool`` is no :class:`ops.MaxPool`.
+        ShapeError: as for :class:`ops.Conv` and :class:`ops.MaxPool`.
+
+    Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998.
+
+    >>> import graphnet as gn
+    >>> ConvMaxPoolReLU(8, 3, padding="same")(gn.Input("x", ("N", 3, 4, 4))).shape
+    (N, 8, 2, 2)
+    """
+
+    _: KW_ONLY
+    pool: MaxPool = _HALVES
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.pool, MaxPool):
+            raise TypeError(f"ConvMaxPoolReLU: expected a MaxPool as pool, received {self.pool!r}")
+
+    def infer(self, x: Spec, weight: Spec, bias: Spec | None = None) -> Spec:
+        return self.pool.infer(super().infer(x, weight, bias))
+
+    def forward(
+        self, x: Array, weight: Array, bias: Array | None = None
+    ) -> tuple[Array, tuple[Any, ...]]:
+        y, saved = super().forward(x, weight, bias)
+        pooled, winners = self.pool.forward(y)
+        y = _rectified(pooled, None)
+        return y, (*saved, *winners, y)
+
+    def backward(
+        self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        x, weight, *winners, y = saved
+        (through,) = self.pool.backward(tuple(winners), dy * (y > 0), (True,))
+        assert through is not None, "it was asked for"
+        return super().backward((x, weight), through, needs)
+
+    def flops(self, x: Spec, weight: Spec, bias: Spec | None = None) -> int:
+        y = super().infer(x, weight, bias)
+        products = super().flops(x, weight, bias)
+        return products + self.pool.flops(y) + self.pool.infer(y).elements
 
 
 @dataclass(frozen=True, kw_only=True)

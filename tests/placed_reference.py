@@ -62,6 +62,7 @@ class PlacedReference(PlacedKernel):
             one_layout(*(memory.inputs[i] for i in same[0]), *(memory.outputs[i] for i in same[1]))
             if self.terms.forward_space:
                 memory.space[:] = 255
+            self.given = [None if x is None else x.copy() for x in memory.inputs]
             result, self.saved = self.operator.forward(*memory.inputs)
             results = result if isinstance(result, tuple) else (result,)
             self.saved = copy.deepcopy(self.saved)
@@ -70,7 +71,6 @@ class PlacedReference(PlacedKernel):
                 y[...] = array
             for extra in memory.extras:
                 extra[:] = 9
-            self.given = [None if x is None else x.copy() for x in memory.inputs]
 
         return call
 

@@ -51,7 +51,7 @@ FLOORS = (
     {"graphnet.graph"},
     {"graphnet.passes"},
     {"graphnet.plan"},
-    {"graphnet.debug", "graphnet.explain", "graphnet.feeds"},
+    {"graphnet.debug", "graphnet.explain", "graphnet.feeds", "graphnet.recompute"},
     {"graphnet.run"},
     {"graphnet.program"},
     {"graphnet.executor"},

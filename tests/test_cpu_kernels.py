@@ -28,6 +28,7 @@ from ops import (
     BatchNormInferenceReLU,
     BatchNormReLU,
     Conv,
+    ConvMaxPoolReLU,
     ConvReLU,
     ConvTranspose,
     GlobalAvgPool,
@@ -118,6 +119,80 @@ def test_winograd_agrees_with_the_reference_in_all_directions():
         compare(WinogradConv(find_library(), case.operator, case.specs), case, WINOGRAD)
 
     prove(winograd_cases, check)
+
+
+def first_layer(batch, size, kernel, stride, padding, channels, filters, bias, seed):
+    rng = np.random.default_rng(seed)
+    # whole numbers, whose sums are exact: ties are met, and go to the first
+    x = rng.integers(-2, 3, (batch, channels, *size)).astype("float32")
+    weight = rng.integers(-2, 3, (filters, channels, *kernel)).astype("float32")
+    added = rng.integers(-3, 4, filters).astype("float32") if bias else None
+    operator = ConvMaxPoolReLU(filters, kernel, stride=stride, padding=padding, bias=bias)
+    return Case(operator, (x, weight, added), seed)
+
+
+first_layers = st.builds(
+    first_layer,
+    batch=st.integers(1, 5),
+    size=st.tuples(st.integers(8, 13), st.integers(8, 13)),
+    # few widths and channels: for each of their products a kernel is compiled
+    kernel=st.tuples(st.integers(1, 7), st.sampled_from((1, 3, 7))),
+    stride=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    padding=st.sampled_from(("same", 1, ((2, 1), (0, 3)), ((0, 3), (3, 0)))),
+    channels=st.sampled_from((1, 3)),
+    filters=st.sampled_from((16, 32, 48)),
+    bias=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+
+
+@needs_compiled
+def test_a_first_layer_in_one_kernel_agrees_with_the_reference_exactly():
+    served = []
+
+    def check(case):
+        kernel = compiled.prepare(case.operator, case.specs)
+        windows = case.operator.windows(case.specs[0])
+        if min(windows.out) < 2:
+            return  # nothing to pool
+        assert kernel.method == "pooled"
+        served.append(kernel)
+        compare(kernel, case, 1e-6)
+
+    prove(first_layers, check)
+    assert served
+
+
+@needs_compiled
+@pytest.mark.parametrize("entry", [np.nan, np.inf])
+def test_a_first_layer_keeps_a_nan_where_it_is_seen(entry):
+    case = first_layer(2, (8, 8), (3, 3), 1, 1, 3, 16, True, 0)
+    x = case.inputs[0].copy()
+    x[1, 0, 0, 0] = entry
+    kernel = compiled.prepare(case.operator, case.specs)
+    found, _ = kernel.forward(x, *case.inputs[1:])
+    with np.errstate(invalid="ignore"):
+        wanted, _ = case.operator.forward(x, *case.inputs[1:])
+    np.testing.assert_array_equal(found, wanted)
+
+
+@needs_compiled
+@pytest.mark.parametrize(
+    ("channels", "operator"),
+    [
+        (5, ConvMaxPoolReLU(16, 3, dilation=2)),
+        (4, ConvMaxPoolReLU(16, 3, groups=2)),
+        (3, ConvMaxPoolReLU(20, 3)),
+        (3, ConvMaxPoolReLU(16, 3, pool=MaxPool(3))),
+        (3, ConvMaxPoolReLU(16, 3, pool=MaxPool(2, 1))),
+        (3, ConvMaxPoolReLU(16, 3, pool=MaxPool(2, padding=1))),
+    ],
+)
+def test_other_first_layers_are_left_to_the_reference(channels, operator):
+    x = Spec((2, channels, 10, 10))
+    learned = operator.parameters(x)
+    specs = (x, *(Spec(p.shape, p.dtype) for p in learned.values()))
+    assert compiled.prepare(operator, specs) is None
 
 
 @needs_compiled

@@ -20,6 +20,7 @@ from ops import (
     Linear,
     MaxPool,
     Multiply,
+    ReduceMean,
     ReLU,
     Sigmoid,
     SoftmaxCrossEntropy,
@@ -114,6 +115,30 @@ def test_training_is_that_of_numpy_and_a_step_moves_nothing_over(make, optimizer
     found, wanted = card.snapshot(), host.snapshot()
     for name in host.parameters:
         expect_close(found[name], wanted[name])
+
+
+def residual():
+    """Values that are large beside all else, and two of which are added."""
+    x = gn.Input("x", ("N", 16))
+    y = x
+    for _ in range(4):
+        y = ReLU()(Add()(BatchNorm()(Linear(16)(y)), y))
+    return gn.Graph(loss=ReduceMean(None)(y))
+
+
+def test_what_is_computed_again_under_a_memory_limit_is_the_same():
+    feeds = {"x": np.random.default_rng(0).normal(size=(64, 16)).astype("float32")}
+    sizes, gradients = [], []
+    for share in (None, 0.9):
+        limit = None if share is None else int(share * sizes[0])
+        net = gn.Executor(residual(), EmulatedBackend(), memory_limit=limit)
+        net.forward(training=True, **feeds)
+        found = net.backward("loss")
+        gradients.append({name: net.to_host(array) for name, array in found.items()})
+        sizes.append(next(iter(net._plans.values())).program.nbytes)
+    assert sizes[1] <= 0.9 * sizes[0]
+    for name, gradient in gradients[0].items():
+        np.testing.assert_array_equal(gradients[1][name], gradient)
 
 
 def test_the_kernels_of_the_card_serve_and_chains_are_one_of_them():

@@ -53,6 +53,40 @@ def test_chains_become_one_node(value, expected):
     assert kinds(fuse(gn.Graph(y=value()))) == expected
 
 
+HALVES = MaxPool(2)
+
+
+def first_layer(channels=3, pool=HALVES, filters=16, **fields):
+    return ReLU()(pool(Conv(filters, 3, padding=1, **fields)(image(channels=channels))))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (lambda: first_layer(), ["ConvMaxPoolReLU"]),
+        (lambda: first_layer(channels=4, bias=False), ["ConvMaxPoolReLU"]),
+        (lambda: Tanh()(first_layer()), ["ConvMaxPoolReLU", "Tanh"]),
+        # what other methods do faster, or no kernel does
+        (lambda: first_layer(channels=5), ["Conv", "MaxPool", "ReLU"]),
+        (lambda: first_layer(channels=4, groups=2), ["Conv", "MaxPool", "ReLU"]),
+        (lambda: first_layer(filters=20), ["Conv", "MaxPool", "ReLU"]),
+        (lambda: first_layer(dilation=2), ["Conv", "MaxPool", "ReLU"]),
+        (lambda: first_layer(pool=MaxPool(3)), ["Conv", "MaxPool", "ReLU"]),
+        (lambda: first_layer(pool=MaxPool(2, 1)), ["Conv", "MaxPool", "ReLU"]),
+        (lambda: first_layer(pool=MaxPool(2, padding=1)), ["Conv", "MaxPool", "ReLU"]),
+    ],
+)
+def test_a_first_layer_becomes_one_node(value, expected):
+    assert kinds(fuse(gn.Graph(y=value()))) == expected
+
+
+def test_a_first_layer_of_which_others_read_a_part_stays_as_it_is():
+    y = Conv(16, 3)(image())
+    z = MaxPool(2)(y)
+    assert kinds(fuse(gn.Graph(a=ReLU()(z), b=z))) == ["Conv", "MaxPool", "ReLU"]
+    assert kinds(fuse(gn.Graph(a=ReLU()(z), b=Tanh()(y)))) == ["Conv", "MaxPool", "ReLU", "Tanh"]
+
+
 def test_a_result_that_others_read_keeps_its_node():
     y = BatchNorm()(image())
     assert kinds(fuse(gn.Graph(a=ReLU()(y), b=Tanh()(y)))) == ["BatchNorm", "ReLU", "Tanh"]

@@ -42,6 +42,59 @@ def test_random_graphs_give_the_same_in_a_block(drawn: RandomGraph):
         np.testing.assert_allclose(block[name], array, rtol=0, atol=1e-12 * scale, err_msg=name)
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(random_graphs(), st.integers(0, 2**32 - 1))
+def test_random_graphs_give_the_same_whatever_is_computed_again(placed, drawn: RandomGraph, seed):
+    def lay_out(self, plan):
+        choose = np.random.default_rng(seed)
+        slots = self._programmed(plan).program
+        slots = slots.droppable() if slots else ()
+        return self._programmed(plan, frozenset(s for s in slots if choose.integers(0, 3)))
+
+    plain = run(drawn, kernels="placed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gn.Executor, "_lay_out", lay_out)
+        again = run(drawn, kernels="placed")
+    assert plain.keys() == again.keys()
+    for name, array in plain.items():
+        np.testing.assert_array_equal(again[name], array, err_msg=name)
+
+
+def chain_of_layers(depth=12):
+    x = gn.Input("x", ("N", 16))
+    for _ in range(depth):
+        x = Tanh()(Linear(16)(x))
+    return gn.Graph(loss=Sum()(x))
+
+
+def test_less_memory_costs_time_and_changes_no_bit():
+    feeds = {"x": np.random.default_rng(0).normal(size=(64, 16)).astype("float32")}
+    sizes, gradients = [], []
+    for share in (None, 0.8, 0.5):
+        limit = None if share is None else int(share * sizes[0])
+        net = gn.Executor(chain_of_layers(), kernels="placed", memory_limit=limit)
+        net.forward(training=True, **feeds)
+        gradients.append(net.backward("loss"))
+        sizes.append(next(iter(net._plans.values())).program.nbytes)
+        assert limit is None or sizes[-1] <= limit
+        assert equal(gradients[-1], gradients[0])
+
+
+def test_a_limit_that_cannot_be_kept_names_the_least():
+    net = gn.Executor(chain_of_layers(), kernels="placed", memory_limit=1000)
+    feeds = {"x": np.ones((64, 16), "float32")}
+    with pytest.raises(gn.ExecutorError, match=r"batch 64 in 1,000 bytes, the least .* is [\d,]+;"):
+        net.forward(training=True, **feeds)
+    net.forward(**feeds)  # the limit is for training
+    with pytest.raises(gn.ExecutorError, match="expected fast kernels and no debug"):
+        gn.Executor(chain_of_layers(), kernels="reference", memory_limit=1000).forward(
+            training=True, **feeds
+        )
+    for wrong in (0, -1, 1.5, "1 GiB", True):
+        with pytest.raises(ValueError, match="expected a memory_limit in bytes"):
+            gn.Executor(chain_of_layers(), memory_limit=wrong)
+
+
 @st.composite
 def buffers(draw):
     count = draw(st.integers(0, 30))

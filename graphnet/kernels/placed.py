@@ -68,7 +68,9 @@ class Terms:
             the output's gradient.
         adds: the positions of inputs whose gradient can be added to what lies in its place.
         again: the positions of outputs that :meth:`PlacedKernel.bind_again` computes a second
-            time, from ``reads`` and ``extras``, for little: they need not be kept.
+            time, from ``reads``, ``rereads`` and ``extras``, for little; unless there are
+            ``rereads`` they are not kept.
+        rereads: the positions of inputs that ``bind_again`` reads, and backward does not.
         differentiable: whether there is a backward.
     """
 
@@ -85,6 +87,7 @@ class Terms:
     over_gradient: tuple[tuple[int, int], ...] = ()
     adds: tuple[int, ...] = ()
     again: tuple[int, ...] = ()
+    rereads: tuple[int, ...] = ()
     differentiable: bool = True
 
     def settled(self, layout: str) -> Terms:

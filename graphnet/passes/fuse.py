@@ -11,14 +11,22 @@ from graphnet.values import Node, Value, declare
 from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.convolution import Conv
 from ops.elementwise import Add
-from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU, FoldBatchNorm
+from ops.fused import (
+    BatchNormInferenceReLU,
+    BatchNormReLU,
+    ConvMaxPoolReLU,
+    ConvReLU,
+    FoldBatchNorm,
+)
 from ops.linear import Linear
-from ops.operator import Operator
+from ops.operator import Operator, known
 from ops.pooling import MaxPool
 from ops.rectifier import ReLU
 
 __all__ = ["Chains", "fold", "fuse", "sink"]
 
+#: The most channels that count as few, and how many filters a vector of that kernel takes.
+FEW, VECTOR = 4, 16
 #: What an operator becomes that ReLU follows.
 _RECTIFIED: dict[type[Operator], type[Operator]] = {
     BatchNorm: BatchNormReLU,
@@ -30,7 +38,8 @@ _RECTIFIED: dict[type[Operator], type[Operator]] = {
 def fuse(graph: Graph) -> Graph:
     """Make one node of BatchNorm or Conv and the ReLU behind it, or an addition and ReLU.
 
-    A result that somebody else reads, or that is an output of the graph, keeps its node.  The
+    So are a convolution of few channels, such as a first layer, a max pool by 2x2 and ReLU.  A
+    result that somebody else reads, or that is an output of the graph, keeps its node.  The
     parameters are the same objects under the same names, and so are the states.
 
     >>> import graphnet as gn
@@ -47,6 +56,14 @@ def fuse(graph: Graph) -> Graph:
             return None
         if first := chains.alone(node.inputs[0], *_RECTIFIED):
             return rectified(first, None, None, node)
+        if pool := chains.alone(node.inputs[0], MaxPool):
+            first = chains.alone(pool.inputs[0], Conv)
+            if first and _is_first_layer(first, pool):
+                fields = {**_fields(first.operator), "pool": pool.operator}
+                given = dict(zip(first.input_names, chains.inputs(first), strict=True))
+                name = chains.name(first, pool, node)
+                layer = ConvMaxPoolReLU(**fields)
+                return declare(layer, (), given, name, node.declared_at).outputs
         if addition := chains.alone(node.inputs[0], Add):
             a, b = addition.inputs
             # the later of the two: what it is added to is there already
@@ -143,6 +160,26 @@ def sink(graph: Graph) -> Graph:
         return declare(relu.operator, pooled, {}, name(relu), relu.declared_at).outputs
 
     return graph.rewrite(replace)
+
+
+def _is_first_layer(conv: Node, pool: Node) -> bool:
+    """Whether a kernel may compute a convolution and the pool behind it in one.
+
+    With more channels the methods that multiply matrices are faster.
+    """
+    x = conv.inputs[0]
+    assert x is not None, "a convolution has an input"
+    operator = conv.operator
+    assert isinstance(operator, Conv) and isinstance(pool.operator, MaxPool)
+    if x.spec.rank != 4 or known(x.shape[1])[0] > FEW or operator.filters % VECTOR:
+        return False
+    windows = pool.operator.windows(conv.outputs[0].spec)
+    return (
+        operator.groups == 1
+        and operator.windows(x.spec).dilation == windows.dilation == (1, 1)
+        and windows.kernel == windows.stride == (2, 2)
+        and all(pair == (0, 0) for pair in windows.padding)
+    )
 
 
 def _sees_entries(pool: MaxPool, relu: Node) -> bool:

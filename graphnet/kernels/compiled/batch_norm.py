@@ -46,7 +46,8 @@ class CompiledBatchNorm(PlacedKernel):
             extras=(gamma,) * 3,
             backward_space=known(x.nbytes)[0] if self._added else 0,
             over_gradient=((5, 0),) if self._added else ((0, 0),),
-            again=() if self._added else (0,),
+            again=(0,),
+            rereads=(5,) if self._added else (),
         )
 
     def bind_forward(self, memory: Memory) -> Call:
@@ -72,7 +73,10 @@ class CompiledBatchNorm(PlacedKernel):
         mean, _, scale = memory.extras
         rows, y = (as_rows(last(a[0])) for a in (memory.inputs, memory.outputs))
         beta = memory.inputs[2]
-        return partial(_apply, rows, mean, scale, beta, rows, False, self._relu, y, self._threads)
+        added = as_rows(last(memory.inputs[5])) if self._added else rows
+        return partial(
+            _apply, rows, mean, scale, beta, added, self._added, self._relu, y, self._threads
+        )
 
     def bind_backward(self, memory: Memory) -> Call:
         x, gamma, beta = memory.inputs[:3]

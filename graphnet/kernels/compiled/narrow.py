@@ -1,7 +1,7 @@
 """The gradient of the kernels of a convolution with few input channels, such as a first layer.
 
-Matrix products are inefficient there, as each sums over few channels.  Here the gradients of one
-row of taps, for 16 filters to a register, stay in registers while a row of the output's gradient
+Matrix products are inefficient there, as each sums over few channels.  Here the gradients of some
+taps of a row, for 16 filters to a vector, stay in registers while a row of the output's gradient
 goes by: each entry of the input is multiplied with all filters at once.
 """
 
@@ -16,7 +16,15 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from graphnet.kernels.compiled.vector import BYTES, OPTIONS, WIDTH, Vectors
+from graphnet.kernels.compiled.vector import (
+    BYTES,
+    ENTRIES,
+    OPTIONS,
+    REGISTERS,
+    WIDTH,
+    Vectors,
+    in_groups,
+)
 from graphnet.kernels.onednn.convolution import DirectConv
 from graphnet.kernels.onednn.library import Library
 from graphnet.kernels.placed import Call, Memory, last
@@ -27,8 +35,6 @@ __all__ = ["NarrowConv", "is_narrow"]
 
 #: The most channels of the input that count as few.
 CHANNELS = 4
-#: Registers for gradients: taps of a row, times vectors of filters.
-REGISTERS = 24
 
 
 def is_narrow(operator: Conv, specs: tuple[Spec | None, ...]) -> bool:
@@ -36,12 +42,12 @@ def is_narrow(operator: Conv, specs: tuple[Spec | None, ...]) -> bool:
     x = specs[0]
     if x is None or x.rank != 4 or operator.groups != 1 or operator.filters % WIDTH:
         return False
-    windows = operator.windows(x)
-    return (
-        known(x.shape[1])[0] <= CHANNELS
-        and windows.dilation == (1, 1)
-        and windows.kernel[1] <= REGISTERS // 2
-    )
+    return known(x.shape[1])[0] <= CHANNELS and operator.windows(x).dilation == (1, 1)
+
+
+def _fitting(vectors: int) -> int:
+    """How many taps registers hold, beside the vectors of the output's gradient and one entry."""
+    return (REGISTERS - 1) * ENTRIES // (vectors * WIDTH) - 1
 
 
 class NarrowConv(DirectConv):
@@ -64,14 +70,14 @@ class NarrowConv(DirectConv):
             return super().bind_weights(memory)
         x, dy = last(memory.inputs[0]), last(memory.doutputs[0])
         filters, channels, down, across = dweight.shape
-        # as many vectors of filters as registers hold, a power of 2 that divides them
-        vectors = max(
-            v for v in (1, 2, 4) if filters % (v * WIDTH) == 0 and v * across <= REGISTERS
-        )
+        # as many vectors of filters, a power of 2 that divides them, as leave room for all taps
+        fitting = [v for v in (1, 2, 4) if _fitting(v) >= across and filters % (v * WIDTH) == 0]
+        vectors = max(fitting, default=1)
+        taps, more, fewer = in_groups(across, _fitting(vectors))
         width = (dy.shape[2] - 1) * self._geometry_2d[3] + across
         room = (
             np.empty((self._threads, down, channels, across, filters), "float32"),
-            np.empty((self._threads, channels, width), "float32"),
+            np.empty((self._threads, channels, x.shape[1], width), "float32"),
             np.empty((self._threads, filters), "float32"),
             np.empty((self._threads, filters), "float64"),
         )
@@ -79,7 +85,7 @@ class NarrowConv(DirectConv):
         return [
             partial(
                 _correlate, x, dy, self._geometry_2d, np.ones(1, "float32"), room, dweight, dbias,
-                (0,) * across, (0,) * vectors, self._threads,
+                (0,) * taps, more, (0,) * (taps - 1), fewer, (0,) * vectors, self._threads,
             )
         ]  # fmt: skip
 
@@ -131,14 +137,16 @@ def _add_row(
 
 
 @njit(parallel=True, **OPTIONS)
-def _correlate(x, dy, geometry, one, room, dweight, dbias, taps, vectors, threads):
+def _correlate(
+    x, dy, geometry, one, room, dweight, dbias, taps, more, less_taps, fewer, vectors, threads
+):
     down, across, stride_h, stride_w, top, left = geometry
     batch, height, width, channels = x.shape
     out_h, out_w, filters = dy.shape[1:]
-    sums, rows, totals, biases = room
+    sums, images, totals, biases = room
     row_bytes, part_bytes = 4 * filters, BYTES * len(vectors)
     for thread in prange(threads):
-        own, lines, total, bias = sums[thread], rows[thread], totals[thread], biases[thread]
+        own, lines, total, bias = sums[thread], images[thread], totals[thread], biases[thread]
         own[:] = 0
         lines[:] = 0
         bias[:] = 0
@@ -151,25 +159,35 @@ def _correlate(x, dy, geometry, one, room, dweight, dbias, taps, vectors, thread
                 )  # fmt: skip
             for f in range(filters):
                 bias[f] += total[f]
-            # each row of the input meets all rows of the output that see it
-            for row in range(height):
-                for c in range(channels):
-                    line = lines[c]
-                    for column in range(min(width, line.size - left)):
-                        line[left + column] = x[n, row, column, c]
+            for c in range(channels):
+                for row in range(height):
+                    for column in range(min(width, lines.shape[2] - left)):
+                        lines[c, row, left + column] = x[n, row, column, c]
+            for i in range(out_h):
+                arriving = dy[n, i].ctypes.data
                 for p in range(down):
-                    i = row + top - p
-                    if i < 0 or i % stride_h or i // stride_h >= out_h:
+                    row = i * stride_h + p - top
+                    if row < 0 or row >= height:
                         continue
-                    arriving = dy[n, i // stride_h].ctypes.data
                     for c in range(channels):
-                        source = lines[c].ctypes.data
+                        source = lines[c, row].ctypes.data
                         target = own[p, c].ctypes.data
                         for part in range(0, row_bytes, part_bytes):
-                            _add_row(
-                                source, 4 * stride_w, arriving + part, row_bytes,
-                                target + part, row_bytes, out_w, taps, vectors,
-                            )  # fmt: skip
+                            tap = 0
+                            for _ in range(more):
+                                _add_row(
+                                    source + 4 * tap, 4 * stride_w, arriving + part, row_bytes,
+                                    target + tap * row_bytes + part, row_bytes, out_w, taps,
+                                    vectors,
+                                )  # fmt: skip
+                                tap += len(taps)
+                            for _ in range(fewer):
+                                _add_row(
+                                    source + 4 * tap, 4 * stride_w, arriving + part, row_bytes,
+                                    target + tap * row_bytes + part, row_bytes, out_w, less_taps,
+                                    vectors,
+                                )  # fmt: skip
+                                tap += len(less_taps)
     # by loops: numba would make a parallel region of each array's sum
     for f in range(filters):
         whole = np.float64(0)
@@ -179,7 +197,7 @@ def _correlate(x, dy, geometry, one, room, dweight, dbias, taps, vectors, thread
         for c in range(channels):
             for p in range(down):
                 for q in range(across):
-                    tap = np.float32(0)
+                    gradient = np.float32(0)
                     for thread in range(threads):
-                        tap += sums[thread, p, c, q, f]
-                    dweight[f, c, p, q] = tap
+                        gradient += sums[thread, p, c, q, f]
+                    dweight[f, c, p, q] = gradient

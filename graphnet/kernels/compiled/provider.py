@@ -19,7 +19,7 @@ from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.convolution import Conv
 from ops.cross_entropy import SoftmaxCrossEntropy
 from ops.elementwise import Add
-from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU
+from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU
 from ops.normalization import LayerNorm
 from ops.operator import Operator, Spec, known
 from ops.pooling import MaxPool
@@ -31,8 +31,9 @@ __all__ = ["added", "find_advance", "prepare", "rearranged", "status"]
 
 #: The operators of which some are computed here; not what is derived from them.
 _SERVED = (
-    Add, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv, ConvReLU,
-    LayerNorm, LogSoftmax, MaxPool, ReLU, Resize, Softmax, SoftmaxCrossEntropy,
+    Add, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv,
+    ConvMaxPoolReLU, ConvReLU, LayerNorm, LogSoftmax, MaxPool, ReLU, Resize, Softmax,
+    SoftmaxCrossEntropy,
 )  # fmt: skip
 #: How many positions of a window a byte tells apart.
 BYTE = 256
@@ -114,9 +115,13 @@ def _convolution(
     from graphnet.kernels.compiled.choice import choose
     from graphnet.kernels.compiled.convolution import WinogradConv
     from graphnet.kernels.compiled.narrow import NarrowConv, is_narrow
+    from graphnet.kernels.compiled.pooled import CompiledConvMaxPoolReLU, is_pooled
     from graphnet.kernels.compiled.rectified import CompiledConvReLU
     from graphnet.kernels.onednn.convolution import DirectConv
 
+    own = (*specs, None)[:3]
+    if isinstance(operator, ConvMaxPoolReLU):
+        return CompiledConvMaxPoolReLU(library, operator, own) if is_pooled(operator, own) else None
     kinds: dict[str, Any] = {"direct": DirectConv}
     if is_narrow(operator, specs):
         kinds = {"narrow": NarrowConv}
@@ -124,7 +129,6 @@ def _convolution(
         kinds["winograd"] = WinogradConv
     elif not isinstance(operator, ConvReLU):
         return None
-    own = (*specs, None)[:3]
     try:
         candidates = {name: kind(library, operator, own) for name, kind in kinds.items()}
     except OneDNNError:  # it has no implementation for these sizes

@@ -14,18 +14,23 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 __all__ = [
     "BYTES",
+    "CHOOSES",
+    "ENTRIES",
     "OPTIONS",
+    "REGISTERS",
     "WIDTH",
     "Vectors",
     "call_execute",
     "copy",
     "finish",
+    "in_groups",
     "transform",
     "transform_and_finish",
     "zero",
@@ -35,8 +40,12 @@ __all__ = [
 WIDTH = 16
 #: Bytes of a vector.
 BYTES = 4 * WIDTH
+_FEATURES = binding.get_host_cpu_features()
+#: The vector registers of the machine, how many entries one holds, and whether entries can be
+#: chosen by numbers that lie in another one.
+REGISTERS, ENTRIES = (32, 16) if _FEATURES.get("avx512f") else (16, 8)
+CHOOSES = bool(_FEATURES.get("avx2"))
 
-_VECTOR = ir.VectorType(ir.FloatType(), WIDTH)
 #: A product and a sum may become one instruction, and sums may be reordered.
 _FLAGS = ("contract", "reassoc", "nsz")
 
@@ -64,23 +73,42 @@ def _nothing() -> None:
 OPTIONS = {"nogil": True, "cache": _can_cache()}
 
 
+def in_groups(count: int, most: int) -> tuple[int, int, int]:
+    """So many in as few groups of at most ``most`` as can be, as equal as can be.
+
+    Returns:
+        How many the first groups have, how many such groups there are, and how many groups
+        with one fewer follow.
+
+    >>> in_groups(7, 3)
+    (3, 1, 2)
+    """
+    groups = -(-count // most)
+    size = -(-count // groups)
+    fewer = groups * size - count
+    return size, groups - fewer, fewer
+
+
 class Vectors:
-    """Arithmetic on vectors, as it is written into the compiled function."""
+    """Arithmetic on vectors, as it is written into the compiled function.
 
-    def __init__(self, builder: Any) -> None:
+    Attributes:
+        type: that of a vector.
+    """
+
+    def __init__(self, builder: Any, width: int = WIDTH) -> None:
         self._builder = builder
-
-    #: The type of a vector.
-    type = _VECTOR
+        self._width = width
+        self.type = ir.VectorType(ir.FloatType(), width)
 
     def load(self, address: Any) -> Any:
         """The vector at an address."""
-        pointer = self._builder.inttoptr(address, _VECTOR.as_pointer())
+        pointer = self._builder.inttoptr(address, self.type.as_pointer())
         return self._builder.load(pointer, align=4)
 
     def store(self, vector: Any, address: Any) -> None:
         """Write a vector to an address."""
-        pointer = self._builder.inttoptr(address, _VECTOR.as_pointer())
+        pointer = self._builder.inttoptr(address, self.type.as_pointer())
         self._builder.store(vector, pointer, align=4)
 
     def combine(self, *terms: tuple[float, Any]) -> Any:
@@ -115,7 +143,7 @@ class Vectors:
         more = builder.fadd(total, self.load(added), flags=_FLAGS)
         builder.branch(after)
         builder.position_at_end(after)
-        merged = builder.phi(_VECTOR)
+        merged = builder.phi(self.type)
         merged.add_incoming(total, before)
         merged.add_incoming(more, with_added)
         below = builder.fcmp_ordered("<", merged, low)
@@ -133,18 +161,18 @@ class Vectors:
 
     def transposed(self, rows: Sequence[Any]) -> list[Any]:
         """As many vectors as they have entries, read as a matrix, turned about its diagonal."""
-        found = list(rows)
+        found, width = list(rows), self._width
         step = 1
-        while step < WIDTH:  # blocks of this size change places across the diagonal
-            for i in range(WIDTH):
+        while step < width:  # blocks of this size change places across the diagonal
+            for i in range(width):
                 if not i & step:
                     a, b = found[i], found[i + step]
-                    # entries of b are numbered from WIDTH on
-                    upper = [k if not k & step else WIDTH + k - step for k in range(WIDTH)]
-                    lower = [k + step if not k & step else WIDTH + k for k in range(WIDTH)]
+                    # entries of b are numbered after those of a
+                    upper = [k if not k & step else width + k - step for k in range(width)]
+                    lower = [k + step if not k & step else width + k for k in range(width)]
                     found[i], found[i + step] = (
                         self._builder.shuffle_vector(
-                            a, b, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), order)
+                            a, b, ir.Constant(ir.VectorType(ir.IntType(32), width), order)
                         )
                         for order in (upper, lower)
                     )
@@ -155,14 +183,36 @@ class Vectors:
         """The vector that holds a number known at run time everywhere."""
         word = ir.IntType(32)
         one = self._builder.insert_element(
-            ir.Constant(_VECTOR, ir.Undefined), scalar, ir.Constant(word, 0)
+            ir.Constant(self.type, ir.Undefined), scalar, ir.Constant(word, 0)
         )
-        order = ir.Constant(ir.VectorType(word, WIDTH), [0] * WIDTH)
-        return self._builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), order)
+        order = ir.Constant(ir.VectorType(word, self._width), [0] * self._width)
+        return self._builder.shuffle_vector(one, ir.Constant(self.type, ir.Undefined), order)
+
+    def chosen(self, four: Any, numbers: Any) -> Any:
+        """Of four numbers at an address, those that ``numbers`` name, each of 0 to 3.
+
+        The width is that of a register, and :data:`CHOOSES` holds.
+        """
+        builder = self._builder
+        part, word = ir.VectorType(ir.FloatType(), 4), ir.IntType(32)
+        entries = builder.load(builder.inttoptr(four, part.as_pointer()), align=4)
+        order = ir.Constant(ir.VectorType(word, self._width), [0, 1, 2, 3] * (self._width // 4))
+        repeated = builder.shuffle_vector(entries, ir.Constant(part, ir.Undefined), order)
+        name = "llvm.x86.avx512.vpermilvar.ps.512"
+        if self._width == 8:
+            name = "llvm.x86.avx.vpermilvar.ps.256"
+        kind = ir.FunctionType(self.type, [self.type, numbers.type])
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        return builder.call(function, [repeated, numbers])
+
+    def numbers(self, address: Any) -> Any:
+        """As many integers of 32 bits as a vector has entries."""
+        kind = ir.VectorType(ir.IntType(32), self._width)
+        return self._builder.load(self._builder.inttoptr(address, kind.as_pointer()), align=4)
 
     def constant(self, value: float) -> Any:
         """The vector that holds one number everywhere."""
-        return ir.Constant(_VECTOR, [value] * WIDTH)
+        return ir.Constant(self.type, [value] * self._width)
 
     def _scaled(self, factor: float, vector: Any) -> Any:
         return self._builder.fmul(vector, self.constant(factor), flags=_FLAGS)

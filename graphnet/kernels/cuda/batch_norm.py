@@ -36,7 +36,8 @@ class CudaBatchNorm(CudaKernel):
             forward_space=self._tiles.nbytes,
             backward_space=self._tiles.nbytes + self._factors,
             over_gradient=((5, 0),) if self._added else ((0, 0),),
-            again=() if self._added else (0,),
+            again=(0,),
+            rereads=(5,) if self._added else (),
         )
 
     def bind_forward(self, memory: Memory) -> Call:
@@ -57,7 +58,8 @@ class CudaBatchNorm(CudaKernel):
 
     def bind_again(self, memory: Memory) -> Call:
         mean, _, scale = memory.extras
-        return self._apply(memory.inputs[0], mean, scale, memory.inputs[2], None, memory.outputs[0])
+        x, _, beta, *_, added = (*memory.inputs, None)[:6]
+        return self._apply(x, mean, scale, beta, added, memory.outputs[0])
 
     def bind_backward(self, memory: Memory) -> Call:
         x, gamma, beta = memory.inputs[:3]

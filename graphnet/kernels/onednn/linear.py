@@ -6,7 +6,7 @@ Source: oneDNN's developer guide, "Matrix Multiplication".
 from __future__ import annotations
 
 import math
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from graphnet.kernels.onednn import library as dnn
@@ -25,8 +25,10 @@ class MatrixLinear(PlacedKernel):
         library: for the products.
         operator: the layer.
         specs: of its inputs.
-        packs: whether the weights are brought into oneDNN's own layout ahead of the product,
-            which pays where that is done once for many runs.
+        packs: whether the weights are brought into oneDNN's own layout ahead of forward's
+            product, which pays where that is done once for many runs.
+
+    For the gradient of x they always are: there oneDNN copies them for less than it wins.
     """
 
     def __init__(
@@ -45,22 +47,29 @@ class MatrixLinear(PlacedKernel):
         self._rows = math.prod(shape[: operator.axis])
         self._features = math.prod(shape[operator.axis :])
         self._units = operator.units
-        self._packed = self._wanted(len(specs) > 2 and specs[2] is not None) if packs else None
+        self._packed = None
+        if packs:
+            bias = len(specs) > 2 and specs[2] is not None
+            self._packed = self._wanted(self._features, self._units, bias=bias)
         self.terms = Terms(
             inputs=(ROWS, ROWS, ROWS),
             outputs=(ROWS,),
             reads=(0, 1),
             packed=0 if self._packed is None else library.nbytes(self._packed[1]),
             packs=(1,),
+            backward_space=library.nbytes(self._data[1]),
         )
 
-    def _wanted(self, bias: bool) -> tuple[Any, Any]:
-        """The plan of forward with weights in oneDNN's own layout, and that layout."""
-        library, shapes = self._library, ((self._rows, self._features), (self._rows, self._units))
-        x, y = (library.descriptor(shape, row_strides(shape)) for shape in shapes)
-        added = library.descriptor((1, self._units), (self._units, 1)) if bias else None
-        free = library.descriptor((self._features, self._units))
-        plan = library.plan("matmul", x, free, added, y, None)
+    @cached_property
+    def _data(self) -> tuple[Any, Any]:
+        return self._wanted(self._units, self._features)
+
+    def _wanted(self, inner: int, outer: int, *, bias: bool = False) -> tuple[Any, Any]:
+        """The plan of ``(rows, inner) (inner, outer)`` and the layout it has for the second."""
+        library, shapes = self._library, ((self._rows, inner), (self._rows, outer))
+        a, result = (library.descriptor(shape, row_strides(shape)) for shape in shapes)
+        added = library.descriptor((1, outer), (outer, 1)) if bias else None
+        plan = library.plan("matmul", a, library.descriptor((inner, outer)), added, result, None)
         return plan, library.wanted(plan, dnn.WEIGHTS)
 
     def bind_packed(self, memory: Memory) -> Call:
@@ -74,16 +83,7 @@ class MatrixLinear(PlacedKernel):
         x, y = self._matrix(x, self._features), self._matrix(memory.outputs[0], self._units)
         if self._packed is None:
             return self._product(_plain(x), _transposed(weight), y, bias)
-        plan, layout = self._packed
-        library = self._library
-        operands = {
-            kind: (library.descriptor(m.shape, row_strides(m.shape)), m)
-            for kind, m in ((dnn.SRC, x), (dnn.DST, y))
-        }
-        operands[dnn.WEIGHTS] = (layout, memory.packed)
-        if bias is not None:
-            operands[dnn.BIAS] = (library.descriptor((1, self._units), (self._units, 1)), bias)
-        return library.bind(plan, operands)
+        return self._packed_product(self._packed, x, memory.packed, y, bias)
 
     def bind_backward(self, memory: Memory) -> Call:
         x, weight, _ = memory.inputs
@@ -92,7 +92,11 @@ class MatrixLinear(PlacedKernel):
         calls = []
         if dx is not None:
             found = self._matrix(dx, self._features)
-            calls.append(self._product(_plain(dy), _plain(weight), found))
+            plain = self._library.descriptor(weight.shape, row_strides(weight.shape))
+            calls += [
+                self._library.reorder((plain, weight), (self._data[1], memory.space)),
+                self._packed_product(self._data, dy, memory.space, found),
+            ]
         if dweight is not None:
             factor = _plain(self._matrix(x, self._features))
             calls.append(self._product(_transposed(dy), factor, dweight))
@@ -102,6 +106,21 @@ class MatrixLinear(PlacedKernel):
 
     def _matrix(self, array: Any, columns: int) -> Any:
         return array.reshape(self._rows, columns)
+
+    def _packed_product(
+        self, wanted: tuple[Any, Any], a: Any, packed: Any, result: Any, bias: Any = None
+    ) -> Call:
+        """As :meth:`_product`, with a second factor in the layout that its plan wants."""
+        plan, layout = wanted
+        library = self._library
+        operands = {
+            kind: (library.descriptor(m.shape, row_strides(m.shape)), m)
+            for kind, m in ((dnn.SRC, a), (dnn.DST, result))
+        }
+        operands[dnn.WEIGHTS] = (layout, packed)
+        if bias is not None:
+            operands[dnn.BIAS] = (library.descriptor((1, self._units), (self._units, 1)), bias)
+        return library.bind(plan, operands)
 
     def _product(self, a: _Factor, b: _Factor, result: Any, bias: Any = None) -> Call:
         """``result = a b + bias``."""

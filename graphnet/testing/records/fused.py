@@ -1,17 +1,20 @@
 """Fused operators against the chains they stand for, computed by the naive kernels.
 
 ReLU has a kink at 0, so each case is made such that nothing it rectifies comes near: by what is
-added where there is an addition, else by the shift of each channel.
+added where there is an addition, else by the shift of each channel.  A max pool has one where the
+two largest entries of a window meet: inputs are drawn on until none do.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
 from hypothesis import strategies as st
 
+from graphnet.kernels.naive import NaiveMaxPool
 from graphnet.testing.case import Case
 from graphnet.testing.record import Record
 from graphnet.testing.records import batch_norm, convolution
@@ -19,7 +22,14 @@ from graphnet.testing.records.normalization import gain_and_shift
 from graphnet.testing.strategies import random_array, seeds, shapes
 from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.convolution import Conv
-from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU, FoldBatchNorm
+from ops.fused import (
+    BatchNormInferenceReLU,
+    BatchNormReLU,
+    ConvMaxPoolReLU,
+    ConvReLU,
+    FoldBatchNorm,
+)
+from ops.pooling import MaxPool
 
 
 def away_from_zero(y, seed):
@@ -78,6 +88,35 @@ def chain(base, naive):
     return reference
 
 
+def has_near_ties(y):
+    """Whether two entries of a channel, or one and 0, nearly meet.
+
+    Equal ones are of padding alone, and stay equal.
+    """
+    channels = [np.append(y[at], 0) for at in np.ndindex(y.shape[:2])]
+    return any((np.diff(np.unique(entries)) < 1e-4).any() for entries in channels)
+
+
+@st.composite
+def pooled_cases(draw):
+    case = draw(record_of(convolution.RECORDS, Conv).cases)
+    for seed in itertools.count(case.seed):
+        x = random_array(case.inputs[0].shape, seed)
+        y = Case(case.operator, (x, *case.inputs[1:])).forward()[0][0]
+        if not has_near_ties(y):
+            break
+    kernel = [draw(st.integers(1, min(2, size))) for size in y.shape[2:]]
+    pool = MaxPool(tuple(kernel), draw(st.sampled_from((None, 1, 2))))
+    fused = ConvMaxPoolReLU(**fields_of(case.operator), pool=pool)
+    return Case(fused, (x, *case.inputs[1:]), case.seed)
+
+
+def pooled(operator, x, weight, bias=None):
+    y = convolution.reference(operator, x, weight, bias)
+    largest = NaiveMaxPool(operator.pool).forward(y)[0]
+    return np.where(largest > 0, largest, 0)
+
+
 @st.composite
 def fold_cases(draw):
     filters = draw(st.integers(0, 3))
@@ -116,10 +155,11 @@ RECORDS = [
         (BatchNormInferenceReLU, BatchNormInference, batch_norm.RECORDS, 2),
     )
 ] + [
+    Record(ConvMaxPoolReLU, pooled_cases(), pooled),
     Record(
         FoldBatchNorm,
         fold_cases(),
         fold,
         linear=("weight", "gamma", "beta", "running_mean", "bias"),
-    )
+    ),
 ]
