@@ -12,7 +12,7 @@ from graphnet.feeds import FeedError
 from graphnet.graph import Graph
 from graphnet.training import Trainer
 from graphnet.values import Constant, GraphError, Input, Node, Parameter, State, Value
-from graphnet.weights import WeightsError
+from graphnet.weights import WeightsError, WeightsReport
 
 __version__ = "0.1.0"
 
@@ -33,6 +33,7 @@ __all__ = [
     "TrainingStep",
     "Value",
     "WeightsError",
+    "WeightsReport",
     "__version__",
     "blocks",
     "data",

@@ -30,10 +30,16 @@ from graphnet.recompute import schemes
 from graphnet.run import run_forward, run_reverse
 from graphnet.store import Store
 from graphnet.values import GraphError, Parameter, State
-from graphnet.weights import read_weights, write_weights
+from graphnet.weights import (
+    WeightsError,
+    WeightsReport,
+    match_weights,
+    read_weights,
+    write_weights,
+)
 from ops.arrays import Array
 from ops.fields import is_integer
-from ops.operator import Spec, show, show_shape
+from ops.operator import Operator, Spec, show, show_shape
 
 __all__ = ["Executor", "ExecutorError", "TrainingStep"]
 
@@ -436,6 +442,46 @@ class Executor:
         """
         self.assign(read_weights(path, self._specs))
 
+    def import_weights(
+        self,
+        source: str | os.PathLike[str] | Mapping[str, Any],
+        *,
+        rename: Mapping[str, str | None] | None = None,
+        strict: bool = True,
+    ) -> WeightsReport:
+        """Take weights from elsewhere, by name: a file, or a state dict.
+
+        Floating arrays are converted to the dtype that is expected.  Random counters, which no
+        other library has, are not missed.
+
+        Args:
+            source: a safetensors or ``.npz`` file, or a mapping from names to arrays, such as
+                PyTorch's state dicts.
+            rename: from the source's names to those here; None for one to leave out.
+                :func:`graphnet.weights.pytorch_names` makes one.
+            strict: refuse a source in which anything is missing, extra or misshapen; else take
+                what fits.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            WeightsError: the source is damaged, or does not fit; nothing has changed then.
+
+        >>> import graphnet as gn
+        >>> from ops import Linear
+        >>> net = gn.Executor(gn.Graph(y=Linear(2)(gn.Input("x", ("N", 3)), name="fc")))
+        >>> state = {"fc.weight": np.ones((2, 3)), "fc.bias": np.zeros(2), "other": np.ones(1)}
+        >>> print(net.import_weights(state, strict=False))
+        loaded 2 arrays
+          extra other float64 (1,)
+        """
+        counters = [name for name in self._states if not self._specs[name].is_floating]
+        found, report = match_weights(source, self._specs, optional=counters, rename=rename)
+        if strict and not report.fits:
+            where = "these weights" if isinstance(source, Mapping) else os.fspath(source)
+            raise WeightsError(f"{where} do not fit this network:\n  {report}")
+        self.assign(found)
+        return report
+
     def to_host(self, array: Array) -> np.ndarray:
         """The one way from an array of the backend to NumPy."""
         return self.backend.to_host(array)
@@ -522,21 +568,22 @@ class Executor:
             if self._fuses:
                 if not training and not differentiate:
                     graph = fold(graph)
-                graph = fuse(sink(graph))
+                graph = fuse(sink(graph), self._fuses)
             if self._chains:
                 graph = chain(graph)
             self._graphs[key] = graph
         return self._graphs[key]
 
     @cached_property
-    def _fuses(self) -> bool:
-        """Whether there are kernels for what fusion makes of a graph."""
-        return not self.debug and any(p.fused and p.status()[0] for p in self._providers.values())
+    def _fuses(self) -> frozenset[type[Operator]]:
+        """The operators that there are kernels for, of those that fusion makes of a graph."""
+        working = [] if self.debug else [p for p in self._providers.values() if p.status()[0]]
+        return frozenset().union(*(provider.fused for provider in working))
 
     @cached_property
     def _chains(self) -> bool:
         """Whether there are kernels for chains of elementwise operators."""
-        return self._fuses and any(provider.chains for provider in self._providers.values())
+        return bool(self._fuses) and any(p.chains for p in self._providers.values())
 
     def _plan(
         self,

@@ -7,7 +7,7 @@ the rest, and most programs need none of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from graphnet.values import (
@@ -47,6 +47,9 @@ class Graph:
         GraphError: no outputs, a cycle, a name used twice, an input that no output reaches,
             or one that the outputs reach and the list lacks.
 
+    Attributes:
+        metadata: texts that travel with the graph, such as the licence of a model.
+
     >>> from ops import Linear, ReLU
     >>> x = Input("x", ("N", 4))
     >>> graph = Graph(y=Linear(2)(ReLU()(x)))
@@ -68,6 +71,7 @@ class Graph:
                     f"output {key!r}: expected a graph value, received {type(value).__name__}"
                 )
         self.outputs = dict(outputs)
+        self.metadata: dict[str, str] = {}
         parts = _in_order(reach(outputs.values()))
         self._names = _name_parts(parts, names)
         self.nodes = {self._names[p]: p for p in parts if isinstance(p, Node)}
@@ -138,15 +142,18 @@ class Graph:
         return self._derive({name: self.outputs[name] for name in names}, self._names)
 
     def rewrite(
-        self, replace: Callable[[Node, tuple[Value | None, ...]], tuple[Value, ...] | None]
+        self,
+        replace: Callable[[Node, tuple[Value | None, ...]], tuple[Value, ...] | None],
+        leaves: Mapping[Value, Value] | None = None,
     ) -> Graph:
         """A new graph in which ``replace`` decides what becomes of each node.
 
         ``replace(node, inputs)`` gets the node and its inputs in the new graph, in topological
         order.  It returns the values that stand in for the node's outputs, or None to keep the
-        operator.  Names stay, and the shapes of what changes are inferred anew.
+        operator.  Names stay, and the shapes of what changes are inferred anew.  ``leaves`` says
+        which values stand in for inputs, parameters, states and constants.
         """
-        moved: dict[Value, Value] = {}
+        moved: dict[Value, Value] = dict(leaves or {})
         names: dict[Part, str] = dict(self._names)
         for name, node in self.nodes.items():
             inputs = tuple(None if v is None else moved.get(v, v) for v in node.inputs)
@@ -177,10 +184,10 @@ class Graph:
         outputs_now = {key: moved.get(value, value) for key, value in self.outputs.items()}
         return self._derive(outputs_now, names)
 
-    @classmethod
-    def _derive(cls, outputs: dict[str, Value], names: dict[Part, str]) -> Graph:
-        graph = cls.__new__(cls)
+    def _derive(self, outputs: dict[str, Value], names: dict[Part, str]) -> Graph:
+        graph = type(self).__new__(type(self))
         graph._build(outputs, names)
+        graph.metadata = dict(self.metadata)
         return graph
 
     def values(self) -> Iterator[Value]:

@@ -1,4 +1,8 @@
-"""Arithmetic on inputs that broadcast, choices between them, and the identity."""
+"""Arithmetic on inputs that broadcast, choices between them, and the identity.
+
+Integers are computed with as well, for shapes, counts and indices inside a graph; no gradient
+flows through them.  A result that their dtype cannot hold wraps around, as in NumPy.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import Any
 
 from ops.arrays import Array, namespace
 from ops.broadcasting import broadcast_shapes, expect_equal_dtypes, unbroadcast
-from ops.operator import Operator, ShapeError, Spec, expect_floating, show
+from ops.operator import Interval, Operator, ShapeError, Spec, expect_numeric, show
 
 __all__ = [
     "Add",
@@ -27,8 +31,8 @@ class _Binary(Operator):
     """What operators on two numbers share: shapes that broadcast, and one dtype."""
 
     def infer(self, a: Spec, b: Spec) -> Spec:
-        expect_floating("a", a)
-        expect_floating("b", b)
+        expect_numeric("a", a)
+        expect_numeric("b", b)
         expect_equal_dtypes(a, b)
         return a.with_shape(broadcast_shapes(a.shape, b.shape))
 
@@ -42,7 +46,7 @@ class Add(_Binary):
         - y: the shape they broadcast to
 
     Raises:
-        ShapeError: the dtypes differ or are not floating, or the shapes do not broadcast.
+        ShapeError: the dtypes differ or are boolean, or the shapes do not broadcast.
 
     Source: ONNX ``Add``.
 
@@ -72,7 +76,7 @@ class Subtract(_Binary):
         - y: the shape they broadcast to
 
     Raises:
-        ShapeError: the dtypes differ or are not floating, or the shapes do not broadcast.
+        ShapeError: the dtypes differ or are boolean, or the shapes do not broadcast.
 
     Source: ONNX ``Sub``.
 
@@ -102,7 +106,7 @@ class Multiply(_Binary):
         - y: the shape they broadcast to
 
     Raises:
-        ShapeError: the dtypes differ or are not floating, or the shapes do not broadcast.
+        ShapeError: the dtypes differ or are boolean, or the shapes do not broadcast.
 
     Source: ONNX ``Mul``.
 
@@ -127,12 +131,15 @@ class Multiply(_Binary):
 class Divide(_Binary):
     """Quotient ``y = a / b``, element by element, of two inputs that broadcast.
 
+    The quotient of integers is cut off at the point: ``-7 / 2`` is -3.
+
     Shapes:
-        - a, b: any that broadcast by NumPy's rule; a 0 in b gives what IEEE 754 says
+        - a, b: any that broadcast by NumPy's rule; a 0 in b gives what IEEE 754 says, and
+          anything for integers
         - y: the shape they broadcast to
 
     Raises:
-        ShapeError: the dtypes differ or are not floating, or the shapes do not broadcast.
+        ShapeError: the dtypes differ or are boolean, or the shapes do not broadcast.
 
     Source: ONNX ``Div``.
 
@@ -142,7 +149,11 @@ class Divide(_Binary):
     """
 
     def forward(self, a: Array, b: Array) -> tuple[Array, tuple[Array, ...]]:
-        return a / b, (a, b)
+        if a.dtype.kind == "f":
+            return a / b, (a, b)
+        down = a // b
+        # rounded down, a quotient below 0 that is not whole is one too low
+        return down + ((down * b != a) & ((a < 0) != (b < 0))).astype(a.dtype), (a, b)
 
     def backward(
         self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
@@ -161,7 +172,8 @@ class Power(_Binary):
 
     ``dy/da = b * a^(b - 1)``, which is 0 for ``b = 0`` whatever a is, and ``dy/db = y * log(a)``,
     which is 0 for ``a = 0`` and ``b >= 0``, as it is 0 next to it.  A negative a has a power
-    for a whole b only, else y is NaN; its gradient in b is always NaN.
+    for a whole b only, else y is NaN; its gradient in b is always NaN.  Among integers b is at
+    least 0.
 
     Shapes:
         - a, b: any that broadcast by NumPy's rule; an a of 0 with b below 0 gives what
@@ -169,7 +181,7 @@ class Power(_Binary):
         - y: the shape they broadcast to
 
     Raises:
-        ShapeError: the dtypes differ or are not floating, or the shapes do not broadcast.
+        ShapeError: the dtypes differ or are boolean, or the shapes do not broadcast.
 
     Source: ONNX ``Pow``.
 
@@ -177,6 +189,9 @@ class Power(_Binary):
     >>> Power().forward(np.array([2.0, -3.0, 9.0]), np.array([3.0, 2.0, 0.5]))[0]
     array([8., 9., 3.])
     """
+
+    def domains(self, a: Spec, b: Spec) -> dict[str, Interval]:
+        return {} if b.is_floating else {"b": Interval(low=0)}
 
     def forward(self, a: Array, b: Array) -> tuple[Array, tuple[Array, ...]]:
         y = namespace(a).power(a, b)
@@ -209,7 +224,7 @@ class Maximum(_Binary):
         - y: the shape they broadcast to
 
     Raises:
-        ShapeError: the dtypes differ or are not floating, or the shapes do not broadcast.
+        ShapeError: the dtypes differ or are boolean, or the shapes do not broadcast.
 
     Source: ONNX ``Max``, of two inputs.
 
@@ -239,7 +254,7 @@ class Minimum(_Binary):
         - y: the shape they broadcast to
 
     Raises:
-        ShapeError: the dtypes differ or are not floating, or the shapes do not broadcast.
+        ShapeError: the dtypes differ or are boolean, or the shapes do not broadcast.
 
     Source: ONNX ``Min``, of two inputs.
 

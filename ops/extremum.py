@@ -37,7 +37,7 @@ class ReduceMax(_Extremum):
     A NaN among the entries is the result, and the first NaN gets the gradient.
 
     Shapes:
-        - x: any
+        - x: any, of any dtype; False is less than True
         - y: the shape of x without the reduced axes; they stay with size 1 if ``keepdims``
 
     Args:
@@ -47,7 +47,7 @@ class ReduceMax(_Extremum):
 
     Raises:
         TypeError, ValueError: a field is no integer or empty.
-        ShapeError: the input is not floating, an axis is missing or named twice, or there is
+        ShapeError: an axis is missing or named twice, or there is
             no entry to choose from.
 
     Source: ONNX ``ReduceMax``.
@@ -74,7 +74,7 @@ class ReduceMin(_Extremum):
     A NaN among the entries is the result, and the first NaN gets the gradient.
 
     Shapes:
-        - x: any
+        - x: any, of any dtype; False is less than True
         - y: the shape of x without the reduced axes; they stay with size 1 if ``keepdims``
 
     Args:
@@ -84,7 +84,7 @@ class ReduceMin(_Extremum):
 
     Raises:
         TypeError, ValueError: a field is no integer or empty.
-        ShapeError: the input is not floating, an axis is missing or named twice, or there is
+        ShapeError: an axis is missing or named twice, or there is
             no entry to choose from.
 
     Source: ONNX ``ReduceMin``.

@@ -29,6 +29,7 @@ __all__ = [
     "freeze_integers",
     "freeze_numbers",
     "freeze_sizes",
+    "holds",
     "is_integer",
 ]
 
@@ -155,6 +156,18 @@ def expect_choice(owner: object, name: str, choices: tuple[str, ...]) -> None:
             f"{type(owner).__name__}: expected {', '.join(most)} or {last} for {name}, "
             f"received {value!r}"
         )
+
+
+def holds(dtype: str, value: float) -> bool:
+    """Whether an integer or boolean dtype has this very value.
+
+    >>> holds("uint8", 255.0), holds("uint8", 256.0), holds("int64", 0.5)
+    (True, False, False)
+    """
+    try:
+        return value.is_integer() and bool(np.dtype(dtype).type(int(value)) == value)
+    except OverflowError:
+        return False
 
 
 def is_integer(value: Any) -> bool:

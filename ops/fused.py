@@ -20,6 +20,7 @@ from ops.convolution import Conv
 from ops.fields import POSITIVE, freeze_numbers
 from ops.operator import Operator, ShapeError, Spec, expect_floating, expect_spec, show
 from ops.pooling import MaxPool
+from ops.windows import PerAxis, freeze_windows
 
 __all__ = [
     "BatchNormInferenceReLU",
@@ -30,7 +31,6 @@ __all__ = [
 ]
 
 _Arrays = tuple[Any, ...]
-_HALVES = MaxPool(2)
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,12 @@ class ConvMaxPoolReLU(Conv):
           the convolution
 
     Args:
-        filters: this and all but the last as :class:`ops.Conv`.
-        pool: the max pooling; windows of 2 per axis by default.
+        filters: this and all but the last two as :class:`ops.Conv`.
+        pool_size: the size of the windows that are pooled; default 2.
+        pool_stride: the distance between them; the size when None.
 
     Raises:
-        TypeError, ValueError: as for :class:`ops.Conv`, or ``pool`` is no :class:`ops.MaxPool`.
+        TypeError, ValueError: as for :class:`ops.Conv` and :class:`ops.MaxPool`.
         ShapeError: as for :class:`ops.Conv` and :class:`ops.MaxPool`.
 
     Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998.
@@ -109,12 +110,19 @@ class ConvMaxPoolReLU(Conv):
     """
 
     _: KW_ONLY
-    pool: MaxPool = _HALVES
+    pool_size: PerAxis = 2
+    pool_stride: PerAxis | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.pool, MaxPool):
-            raise TypeError(f"ConvMaxPoolReLU: expected a MaxPool as pool, received {self.pool!r}")
+        if self.pool_stride is None:
+            object.__setattr__(self, "pool_stride", self.pool_size)
+        freeze_windows(self, "pool_size", "pool_stride")
+
+    @property
+    def pool(self) -> MaxPool:
+        """The max pooling alone."""
+        return MaxPool(self.pool_size, self.pool_stride)
 
     def infer(self, x: Spec, weight: Spec, bias: Spec | None = None) -> Spec:
         return self.pool.infer(super().infer(x, weight, bias))

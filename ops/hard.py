@@ -9,11 +9,11 @@ import math
 from dataclasses import dataclass
 
 from ops.arrays import Array, namespace
-from ops.fields import FINITE, POSITIVE, freeze_numbers
-from ops.operator import Spec
+from ops.fields import FINITE, NOT_NEGATIVE, POSITIVE, freeze_numbers, holds
+from ops.operator import ShapeError, Spec, expect_numeric
 from ops.pointwise import Pointwise
 
-__all__ = ["Clip", "HardSigmoid", "HardSwish", "ThresholdedReLU"]
+__all__ = ["Clip", "HardSigmoid", "HardSwish", "Shrink", "ThresholdedReLU"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Clip(Pointwise):
     ``Clip(0, 6)`` is the ReLU6 of mobile networks, ``Clip(-1, 1)`` the hard tanh.
 
     Shapes:
-        - x, y: any, equal
+        - x, y: any, equal, of a floating or integer dtype
 
     Args:
         low: the lowest value; None, the default, for no bound.
@@ -32,7 +32,7 @@ class Clip(Pointwise):
 
     Raises:
         TypeError, ValueError: a bound is no finite number, or ``low`` lies above ``high``.
-        ShapeError: the input is not floating.
+        ShapeError: the input is boolean, or of integers that do not hold a bound.
 
     Source: ONNX ``Clip``; the gradient at a bound is that of PyTorch's ``clamp``.
 
@@ -54,8 +54,19 @@ class Clip(Pointwise):
                 f"Clip: expected low of at most high, received low={low} and high={high}"
             )
 
+    def infer(self, x: Spec) -> Spec:
+        expect_numeric("an input", x)
+        for bound in (self.low, self.high):
+            if bound is not None and not x.is_floating and not holds(x.dtype, bound):
+                raise ShapeError(f"expected an input whose dtype holds {bound}, received {x.dtype}")
+        return x
+
     def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
-        return namespace(x).clip(x, *self._bounds()), (x,)
+        xp = namespace(x)
+        if x.dtype.kind == "f":
+            return xp.clip(x, *self._bounds()), (x,)
+        y = x if self.low is None else xp.maximum(x, int(self.low))
+        return y if self.high is None else xp.minimum(y, int(self.high)), (x,)
 
     def backward(
         self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
@@ -199,3 +210,53 @@ class HardSwish(Pointwise):
     def _gate(self, x: Array) -> Array:
         """The hard sigmoid, exactly 0 at -3 and 1 at 3 in every dtype."""
         return namespace(x).clip(x + 3.0, 0.0, 6.0) / 6.0
+
+
+@dataclass(frozen=True)
+class Shrink(Pointwise):
+    """``y = x - bias`` above a threshold, ``x + bias`` below its negative, and 0 between them.
+
+    ``Shrink(t, t)`` is the soft shrinkage of wavelet coefficients, ``Shrink(t, 0)`` the hard one.
+    The gradient is 1 outside of ``-threshold..threshold``, and 0 inside and at both ends.
+
+    Shapes:
+        - x, y: any, equal
+
+    Args:
+        threshold: where entries start to count, at least 0; default 0.5.
+        bias: how much nearer to 0 they come; default 0.
+
+    Raises:
+        TypeError, ValueError: the threshold is no finite number of at least 0, or the bias no
+            finite number.
+        ShapeError: the input is not floating.
+
+    Source: Donoho, Johnstone, "Ideal spatial adaptation by wavelet shrinkage", 1994; ONNX
+    ``Shrink``.
+
+    >>> import numpy as np
+    >>> Shrink(1.0, 0.5).forward(np.array([-2.0, 0.5, 3.0]))[0]
+    array([-1.5,  0. ,  2.5])
+    """
+
+    threshold: float = 0.5
+    bias: float = 0.0
+
+    def __post_init__(self) -> None:
+        freeze_numbers(self, NOT_NEGATIVE, "threshold")
+        freeze_numbers(self, FINITE, "bias")
+
+    def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
+        xp = namespace(x)
+        inside = xp.abs(x) <= self.threshold
+        # NaN is neither, and stays
+        return xp.where(inside, 0, x - self.bias * xp.sign(x)), (inside,)
+
+    def backward(
+        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
+    ) -> tuple[Array | None, ...]:
+        (inside,) = saved
+        return (namespace(dy).where(inside, 0, dy) if needs[0] else None,)
+
+    def flops(self, x: Spec) -> int:
+        return 4 * x.elements

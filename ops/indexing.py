@@ -1,4 +1,4 @@
-"""Entries picked by integer indices, entries written by them, and integers as vectors.
+"""Entries picked by integer indices, and integers as vectors.
 
 An index below 0 counts from the end of its axis, as -1 does for the last entry.  Indices that
 are fed are checked against the size of the axis.  One that is computed within a graph and
@@ -20,10 +20,10 @@ from ops.arrays import Array, namespace
 from ops.dimension import Size, is_symbolic
 from ops.fields import (
     FINITE,
-    expect_choice,
     freeze_counts,
     freeze_integers,
     freeze_numbers,
+    holds,
 )
 from ops.initializers import Initializer, Normal
 from ops.operator import (
@@ -32,20 +32,32 @@ from ops.operator import (
     ShapeError,
     Spec,
     expect_floating,
+    expect_rank,
     expect_spec,
     known,
     normalize_axis,
     show,
 )
-from ops.scatter import added_back, added_up, picked, picked_along, places_along
+from ops.scatter import added_back, added_up, picked, picked_along, places_along, places_of
 from ops.shape import Rearrangement
 
-__all__ = ["Embedding", "Gather", "GatherElements", "OneHot", "ScatterElements"]
+__all__ = [
+    "AlongAxis",
+    "Embedding",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "OneHot",
+    "expect_elements",
+    "expect_indices",
+    "expect_places",
+    "places_domain",
+]
 
 
 @dataclass(frozen=True)
-class _AlongAxis(Rearrangement):
-    """What picking and writing along one axis share: which indices there are."""
+class AlongAxis(Rearrangement):
+    """What picking and writing along one axis share: the axis, and which indices there are."""
 
     axis: int = 0
 
@@ -55,7 +67,7 @@ class _AlongAxis(Rearrangement):
 
 
 @dataclass(frozen=True)
-class Gather(_AlongAxis):
+class Gather(AlongAxis):
     """Slices of the input along one axis, as many and in such order as the indices say.
 
     ``y[..., i, j, ..., :] = x[..., indices[i, j, ...], :]``, where the index stands on ``axis``.
@@ -85,7 +97,7 @@ class Gather(_AlongAxis):
 
     def infer(self, x: Spec, indices: Spec) -> Spec:
         axis = normalize_axis(self.axis, x.rank)
-        _expect_indices(indices, x, axis)
+        expect_indices(indices, x, axis)
         rest = (*x.shape[:axis], *x.shape[axis + 1 :])
         if is_symbolic(rest) and is_symbolic(indices.shape):
             raise ShapeError(
@@ -107,7 +119,7 @@ class Gather(_AlongAxis):
 
 
 @dataclass(frozen=True)
-class GatherElements(_AlongAxis):
+class GatherElements(AlongAxis):
     """One entry of the input for each index, at the place of the index but for one axis.
 
     ``y[i, j, k] = x[i, indices[i, j, k], k]`` for three axes and ``axis=1``.
@@ -139,7 +151,7 @@ class GatherElements(_AlongAxis):
         freeze_integers(self, "axis")
 
     def infer(self, x: Spec, indices: Spec) -> Spec:
-        _expect_elements(indices, x, normalize_axis(self.axis, x.rank))
+        expect_elements(indices, x, normalize_axis(self.axis, x.rank))
         return x.with_shape(indices.shape)
 
     def forward(self, x: Array, indices: Array) -> tuple[Array, tuple[Any, ...]]:
@@ -156,82 +168,65 @@ class GatherElements(_AlongAxis):
 
 
 @dataclass(frozen=True)
-class ScatterElements(_AlongAxis):
-    """The input with one entry per index written over or added to.
+class GatherND(Rearrangement):
+    """Slices of the input at places given by as many indices as it takes, side by side.
 
-    ``y = x``, then ``y[i, indices[i, j, k], k] = updates[i, j, k]``, or ``+=``, for three axes
-    and ``axis=1``.
+    ``y[b, i, ..., :] = x[b, *indices[b, i, :], ..., :]`` for one batch axis b.
 
     Shapes:
-        - x: any of one or more axes
-        - indices: as many axes, of an integer dtype and any size along ``axis``, elsewhere no
-          larger than x; each in ``-n <= i < n`` for n entries of x along the axis
-        - updates: the shape of the indices, of the dtype of x
-        - y: the shape of x
+        - x: ``(*batch, *sizes, *rest)``, of any dtype
+        - indices: ``(*batch, *places, k)``, of an integer dtype, one index for each of the k
+          sizes, in ``-n <= i < n``
+        - y: ``(*batch, *places, *rest)``
 
     Args:
-        axis: the axis along which to write, counted from the end if negative; default 0.
-        reduction: ``"none"`` writes over, where no two indices may meet in one entry: which of
-            them stays is left open, and each gets the gradient.  ``"add"`` adds all that meet,
-            to inputs of a floating dtype.  Default ``"none"``.
+        batch_axes: how many leading axes x and indices have in common; default 0.
 
     Raises:
-        TypeError, ValueError: the axis is no integer, or the reduction unknown.
-        ShapeError: there is no such axis or no entry along it, or the indices or updates do
-            not fit the input.
+        TypeError, ValueError: ``batch_axes`` is no integer of at least 0.
+        ShapeError: the batch axes differ, x has fewer axes than there are indices, or the
+            indices are no integers.
 
-    Source: ONNX ``ScatterElements``, of whose reductions ``mul``, ``max`` and ``min`` are left
-    out; PyTorch's ``scatter`` and ``scatter_add``, which know no index below 0.
+    Source: ONNX ``GatherND``; TensorFlow's ``gather_nd``.
 
     >>> import numpy as np
-    >>> y, _ = ScatterElements(reduction="add").forward(
-    ...     np.zeros(3), np.array([2, 0, 2]), np.array([1.0, 2.0, 3.0])
-    ... )
-    >>> y
-    array([2., 0., 4.])
+    >>> x = np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> GatherND().forward(x, np.array([[0, 1], [-1, 0]]))[0]
+    array([2., 3.])
     """
 
-    reduction: str = "none"
+    batch_axes: int = 0
 
     def __post_init__(self) -> None:
-        freeze_integers(self, "axis")
-        expect_choice(self, "reduction", ("none", "add"))
+        freeze_integers(self, "batch_axes")
+        if self.batch_axes < 0:
+            raise ValueError(
+                f"GatherND: expected batch_axes of at least 0, received {self.batch_axes}"
+            )
 
-    def infer(self, x: Spec, indices: Spec, updates: Spec) -> Spec:
-        if self.reduction == "add":
-            expect_floating("an input to add to", x)
-        _expect_elements(indices, x, normalize_axis(self.axis, x.rank))
-        expect_spec("updates", updates, indices.shape, x.dtype)
-        return x
+    def infer(self, x: Spec, indices: Spec) -> Spec:
+        count = expect_places(indices, x, self.batch_axes)
+        rest = x.shape[self.batch_axes + count :]
+        return x.with_shape((*indices.shape[:-1], *rest))
 
-    def flops(self, *specs: Spec) -> int:
-        return specs[2].elements if self.reduction == "add" else 0
+    def domains(self, x: Spec, indices: Spec) -> dict[str, Interval]:
+        return places_domain(x, indices, self.batch_axes)
 
-    def forward(self, x: Array, indices: Array, updates: Array) -> tuple[Array, tuple[Array, ...]]:
-        places = places_along(indices, x.shape, normalize_axis(self.axis, x.ndim)).reshape(-1)
-        y = x.copy().reshape(-1)
-        if self.reduction == "add":
-            namespace(x).add.at(y, places, updates.reshape(-1))
-        else:
-            y[places] = updates.reshape(-1)
-        return y.reshape(x.shape), (indices,)
+    def forward(self, x: Array, indices: Array) -> tuple[Array, tuple[Any, ...]]:
+        places, rows = places_of(indices, x.shape, self.batch_axes)
+        y = picked(x.reshape(rows), places, 0)
+        return y.reshape(self._picked_shape(indices, x.shape)), (places, x.shape, rows)
 
     def backward(
-        self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
+        self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
     ) -> tuple[Array | None, ...]:
-        (indices,) = saved
-        axis = normalize_axis(self.axis, dy.ndim)
-        dx = dupdates = None
-        if needs[0]:
-            dx = dy.copy()
-            if self.reduction == "none":
-                # what was written over has no say
-                dx = dx.reshape(-1)
-                dx[places_along(indices, dy.shape, axis).reshape(-1)] = 0
-                dx = dx.reshape(dy.shape)
-        if needs[2]:
-            dupdates = picked_along(dy, indices, axis)
-        return dx, None, dupdates
+        places, shape, rows = saved
+        if not needs[0]:
+            return None, None
+        return added_back(dy, places, rows, 0).reshape(shape), None
+
+    def _picked_shape(self, indices: Array, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (*indices.shape[:-1], *shape[self.batch_axes + indices.shape[-1] :])
 
 
 @dataclass(frozen=True)
@@ -284,7 +279,7 @@ class Embedding(Rearrangement):
     def infer(self, indices: Spec, weight: Spec) -> Spec:
         expect_floating("a weight", weight)
         expect_spec("a weight", weight, (self.vocabulary, self.features), weight.dtype)
-        _expect_indices(indices, weight, 0)
+        expect_indices(indices, weight, 0)
         return weight.with_shape((*indices.shape, self.features))
 
     def domains(self, indices: Spec, weight: Spec) -> dict[str, Interval]:
@@ -350,7 +345,7 @@ class OneHot(Rearrangement):
             raise ValueError(f"OneHot: {error}") from None
         object.__setattr__(self, "dtype", spec.dtype)
         for value in (self.on_value, self.off_value):
-            if not spec.is_floating and not _holds(spec.dtype, value):
+            if not spec.is_floating and not holds(spec.dtype, value):
                 raise ValueError(f"OneHot: expected values of {spec.dtype}, received {value!r}")
 
     def infer(self, indices: Spec) -> Spec:
@@ -386,20 +381,17 @@ class _ZeroRow(Initializer):
         return weight
 
 
-def _holds(dtype: str, value: float) -> bool:
-    """Whether an integer or boolean dtype has this very value."""
-    try:
-        return value.is_integer() and np.dtype(dtype).type(int(value)) == value
-    except OverflowError:
-        return False
-
-
 def _expect_integers(indices: Spec) -> None:
     if np.dtype(indices.dtype).kind not in "iu":
         raise ShapeError(f"expected indices of an integer dtype, received {indices.dtype}")
 
 
-def _expect_indices(indices: Spec, x: Spec, axis: int) -> None:
+def expect_indices(indices: Spec, x: Spec, axis: int) -> None:
+    """Refuse indices that are no integers, or any where the axis has no entry.
+
+    Raises:
+        ShapeError: one of these.
+    """
     _expect_integers(indices)
     if x.shape[axis] == 0 and all(n != 0 for n in indices.shape):
         raise ShapeError(
@@ -407,8 +399,13 @@ def _expect_indices(indices: Spec, x: Spec, axis: int) -> None:
         )
 
 
-def _expect_elements(indices: Spec, x: Spec, axis: int) -> None:
-    _expect_indices(indices, x, axis)
+def expect_elements(indices: Spec, x: Spec, axis: int) -> None:
+    """Refuse indices that do not lie within the input, but for the axis.
+
+    Raises:
+        ShapeError: one of these, or those of :func:`expect_indices`.
+    """
+    expect_indices(indices, x, axis)
     fits = indices.rank == x.rank and all(
         other == axis or _within(n, size)
         for other, (n, size) in enumerate(zip(indices.shape, x.shape, strict=True))
@@ -418,6 +415,32 @@ def _expect_elements(indices: Spec, x: Spec, axis: int) -> None:
             f"expected indices no larger than {show(x)} but along axis {axis}, "
             f"received {show(indices)}"
         )
+
+
+def expect_places(indices: Spec, x: Spec, batch_axes: int = 0) -> int:
+    """How many indices make up one place of the input, along the last axis of the indices.
+
+    Raises:
+        ShapeError: the indices are no integers, or do not fit the input.
+    """
+    _expect_integers(indices)
+    expect_rank("indices", indices, least=batch_axes + 1)
+    (count,) = known(indices.shape[-1])
+    sizes = x.shape[batch_axes : batch_axes + count]
+    empty = 0 in sizes and all(n != 0 for n in indices.shape)
+    if x.rank < batch_axes + count or x.shape[:batch_axes] != indices.shape[:batch_axes] or empty:
+        raise ShapeError(
+            f"expected indices for some first axes of {show(x)}, after {batch_axes} axes in "
+            f"common, received {show(indices)}"
+        )
+    return count
+
+
+def places_domain(x: Spec, indices: Spec, batch_axes: int = 0) -> dict[str, Interval]:
+    """The indices that some axis has; which one is theirs, their place along the last axis says."""
+    count = expect_places(indices, x, batch_axes)
+    sizes = known(*x.shape[batch_axes : batch_axes + count])
+    return {"indices": Interval(-max(sizes), max(sizes))} if sizes else {}
 
 
 def _within(n: Size, size: Size) -> bool:

@@ -17,6 +17,7 @@ from ops.operator import (
     Spec,
     expect_bias,
     expect_floating,
+    expect_numeric,
     expect_rank,
     expect_spec,
     known,
@@ -122,11 +123,12 @@ class MatMul(Operator):
     ``y[..., i, j] = sum_k a[..., i, k] * b[..., k, j]``
 
     Shapes:
-        - a: ``(..., n, k)``, b: ``(..., k, m)``
+        - a: ``(..., n, k)``, b: ``(..., k, m)``, of one floating or integer dtype, which stays
         - y: ``(..., n, m)``, leading axes broadcast
 
     Raises:
-        ShapeError: an input has fewer than two axes, or the inner sizes differ.
+        ShapeError: an input is boolean or has fewer than two axes, or the inner sizes or the
+            dtypes differ.
 
     Source: ONNX ``MatMul``, for two or more axes.
 
@@ -138,7 +140,7 @@ class MatMul(Operator):
 
     def infer(self, a: Spec, b: Spec) -> Spec:
         for name, spec in (("a", a), ("b", b)):
-            expect_floating(name, spec)
+            expect_numeric(name, spec)
             expect_rank(name, spec, least=2)
         if a.shape[-1] != b.shape[-2] or a.dtype != b.dtype:
             raise ShapeError(

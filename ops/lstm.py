@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 from ops.arrays import Array, namespace
-from ops.operator import Spec, known
+from ops.fields import freeze_flags
+from ops.initializers import Uniform
+from ops.operator import Parameter, ShapeError, Spec, expect_spec, known, show
 from ops.recurrent import (
     Recurrent,
     bias_gradient,
@@ -37,12 +40,16 @@ class LSTM(Recurrent):
         c = f * c + i * g
         h = o * tanh(c)
 
+    With ``peepholes`` the gates see the cell too: ``z_i`` and ``z_f`` get ``peephole * c`` of the
+    cell ahead of the step, ``z_o`` of the one after it.
+
     Shapes:
         - D: the number of directions, 2 if bidirectional, else 1
         - x: ``(N, T, features)`` with at least one step
         - input_weight: ``(D, 4 * units, features)``, hidden_weight: ``(D, 4 * units, units)``,
           input_bias, hidden_bias: ``(D, 4 * units)``
         - initial_hidden, initial_cell: ``(D, N, units)``; zeros if left out
+        - peephole: ``(D, 3 * units)``, of the gates ``i, f, o``; with ``peepholes`` alone
         - y: ``(N, T, D * units)``, the hidden state after each step, directions side by side
         - hidden, cell: ``(D, N, units)``, the states after the last step that each direction reads
 
@@ -55,14 +62,16 @@ class LSTM(Recurrent):
         direction: ``"forward"`` reads steps as they come, ``"reverse"`` from the last to the
             first, ``"bidirectional"`` both, with weights of their own; default ``"forward"``.
         bias: whether learned constants are added to the gates; default True.
+        peepholes: whether the gates see the cell; default False.
 
     Raises:
         TypeError, ValueError: ``units`` is no positive integer, ``direction`` unknown, or
-            ``bias`` no flag.
+            ``bias`` or ``peepholes`` no flag.
         ShapeError: the input has another rank or no step, or the others do not fit it.
 
     Source: Hochreiter, Schmidhuber, "Long Short-Term Memory", 1997; the forget gate: Gers,
-    Schmidhuber, Cummins, "Learning to Forget", 2000.
+    Schmidhuber, Cummins, "Learning to Forget", 2000; peepholes: Gers, Schmidhuber, "Recurrent
+    Nets that Time and Count", 2000.
 
     >>> import graphnet as gn
     >>> y, hidden, cell = LSTM(8, direction="bidirectional")(gn.Input("x", ("N", 20, 5)))
@@ -70,7 +79,21 @@ class LSTM(Recurrent):
     ((N, 20, 16), (2, N, 8), (2, N, 8))
     """
 
+    _: KW_ONLY
+    peepholes: bool = False
+
     gates: ClassVar[int] = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        freeze_flags(self, "peepholes")
+
+    def parameters(self, x: Spec) -> dict[str, Parameter]:
+        learned = super().parameters(x)
+        if self.peepholes:
+            spread = Uniform(1 / math.sqrt(self.units))
+            learned["peephole"] = Parameter(self._peephole_shape(), spread, x.dtype)
+        return learned
 
     def infer(
         self,
@@ -81,10 +104,18 @@ class LSTM(Recurrent):
         hidden_bias: Spec | None = None,
         initial_hidden: Spec | None = None,
         initial_cell: Spec | None = None,
+        peephole: Spec | None = None,
     ) -> tuple[Spec, Spec, Spec]:
         self.expect_weights(x, input_weight, hidden_weight, input_bias, hidden_bias)
         self.expect_state("initial_hidden", initial_hidden, x)
         self.expect_state("initial_cell", initial_cell, x)
+        if self.peepholes != (peephole is not None):
+            raise ShapeError(
+                f"expected {'a' if self.peepholes else 'no'} peephole, as peepholes="
+                f"{self.peepholes} says, received {'none' if peephole is None else show(peephole)}"
+            )
+        if peephole is not None:
+            expect_spec("a peephole", peephole, self._peephole_shape(), x.dtype)
         return self.sequence(x), self.state(x), self.state(x)
 
     def forward(
@@ -96,6 +127,7 @@ class LSTM(Recurrent):
         hidden_bias: Array | None = None,
         initial_hidden: Array | None = None,
         initial_cell: Array | None = None,
+        peephole: Array | None = None,
     ) -> tuple[tuple[Array, Array, Array], _Saved]:
         xp = namespace(x)
         bias = None if input_bias is None else input_bias + hidden_bias
@@ -107,22 +139,29 @@ class LSTM(Recurrent):
         for d, times in enumerate(self.passes(steps)):
             h, c = hidden[d], cell[d]
             recurrent = hidden_weight[d].T
+            seen = None if peephole is None else peephole[d].reshape(3, units)
             for t in times:
                 step = gates[t, :, d]  # (N, 4, units)
                 step += (h @ recurrent).reshape(step.shape)
-                candidate = xp.tanh(step[:, 2])
+                if seen is not None:
+                    step[:, :2] += c[:, None] * seen[:2]
+                candidate, last = xp.tanh(step[:, 2]), step[:, 3].copy()
                 step[...] = sigmoid(step)  # one call for all gates is quicker than two for three
                 step[:, 2] = candidate
                 c = step[:, 1] * c
                 c += step[:, 0] * candidate
+                if seen is not None:
+                    step[:, 3] = sigmoid(last + c * seen[2])
                 h = step[:, 3] * xp.tanh(c)
                 y[t, :, d], cells[t, :, d] = h, c
             hidden[d], cell[d] = h, c
-        saved = (x, input_weight, hidden_weight, initial_hidden, initial_cell, gates, cells, y)
+        weights = (input_weight, hidden_weight, peephole)
+        saved = (x, *weights, initial_hidden, initial_cell, gates, cells, y)
         return (join_directions(y), hidden, cell), saved
 
     def backward(self, saved: _Saved, dy: _Gradients, needs: tuple[bool, ...]) -> _Gradients:
-        x, input_weight, hidden_weight, initial_hidden, initial_cell, gates, cells, y = saved
+        x, input_weight, hidden_weight, peephole, *rest = saved
+        initial_hidden, initial_cell, gates, cells, y = rest
         xp = namespace(x)
         i, f, g, o = (gates[:, :, :, k] for k in range(4))  # (T, N, D, units) each
         squashed = xp.tanh(cells)
@@ -130,7 +169,8 @@ class LSTM(Recurrent):
         # of the cell, or of the hidden state for the output gate: the loop multiplies that in
         dgates = xp.empty(gates.shape, dtype=gates.dtype)
         dgates[:, :, :, 0] = g * i * (1.0 - i)
-        dgates[:, :, :, 1] = self.before(cells, initial_cell) * f * (1.0 - f)
+        before = self.before(cells, initial_cell)
+        dgates[:, :, :, 1] = before * f * (1.0 - f)
         dgates[:, :, :, 2] = i * (1.0 - g) * (1.0 + g)
         dgates[:, :, :, 3] = squashed * o * (1.0 - o)
         through = o * (1.0 - squashed) * (1.0 + squashed)  # from the hidden state to the cell
@@ -139,15 +179,20 @@ class LSTM(Recurrent):
         dhidden, dcell = start(dy[1], y), start(dy[2], y)
         for d, times in enumerate(self.passes(len(y))):
             dh, dc = dhidden[d], dcell[d]  # dc, a view, changes in place throughout
+            seen = None if peephole is None else peephole[d].reshape(3, self.units)
             for t in reversed(times):
                 if dsequence is not None:
                     dh += dsequence[t, :, d]
                 dc += dh * through[t, :, d]
                 step = dgates[t, :, d]  # (N, 4, units)
                 into_cell, output = step[:, :3], step[:, 3]
-                into_cell *= dc[:, None]
                 output *= dh
+                if seen is not None:
+                    dc += output * seen[2]
+                into_cell *= dc[:, None]
                 dc *= f[t, :, d]
+                if seen is not None:
+                    dc += (into_cell[:, :2] * seen[:2]).sum(axis=1)
                 dh = step.reshape(len(step), 4 * self.units) @ hidden_weight[d]
             dhidden[d] = dh
 
@@ -160,9 +205,19 @@ class LSTM(Recurrent):
             bias_gradient(dgates) if needs[4] else None,
             dhidden if needs[5] else None,
             dcell if needs[6] else None,
+            self._peephole_gradient(dgates, before, cells) if needs[7] else None,
         )
+
+    def _peephole_shape(self) -> tuple[int, int]:
+        return (self.directions, 3 * self.units)
+
+    def _peephole_gradient(self, dgates: Array, before: Array, cells: Array) -> Array:
+        """What the gates hand back to the factors of the cells that they see."""
+        met = (dgates[:, :, :, 0] * before, dgates[:, :, :, 1] * before, dgates[:, :, :, 3] * cells)
+        # (T, N, D, units) each, over steps and examples
+        return namespace(dgates).concatenate([part.sum(axis=(0, 1)) for part in met], axis=1)
 
     def flops(self, x: Spec, *others: Spec | None) -> int:
         (features,) = known(x.shape[2])
-        each = 8 * (features + self.units) + 4 * (1 + self.bias) + 15
+        each = 8 * (features + self.units) + 4 * (1 + self.bias) + 6 * self.peepholes + 15
         return self.sequence(x).elements * each

@@ -413,6 +413,16 @@ def expect_floating(name: str, spec: Spec) -> None:
         raise ShapeError(f"expected {name} of a floating dtype, received {spec.dtype}")
 
 
+def expect_numeric(name: str, spec: Spec) -> None:
+    """Refuse a spec whose entries are truth values, with which nothing is computed.
+
+    Raises:
+        ShapeError: the dtype is bool.
+    """
+    if spec.dtype == "bool":
+        raise ShapeError(f"expected {name} of a floating or integer dtype, received bool")
+
+
 def expect_spec(name: str, spec: Spec, shape: tuple[Size, ...], dtype: str) -> None:
     """Refuse a learned or second input whose shape or dtype is not the one that follows.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops.arrays import Array, namespace
-from ops.operator import Spec
+from ops.operator import Spec, expect_numeric
 from ops.reduction import Reduction
 
 __all__ = ["ReduceProd"]
@@ -27,7 +27,8 @@ class ReduceProd(Reduction):
     computed by dividing, and entries of 0 are as good as others.
 
     Shapes:
-        - x: any
+        - x: any, of a floating or integer dtype, which stays; a product of integers that it
+          cannot hold wraps around
         - y: the shape of x without the reduced axes; they stay with size 1 if ``keepdims``
 
     Args:
@@ -37,7 +38,7 @@ class ReduceProd(Reduction):
 
     Raises:
         TypeError, ValueError: a field is no integer or empty.
-        ShapeError: the input is not floating, or an axis is missing or named twice.
+        ShapeError: the input is boolean, or an axis is missing or named twice.
 
     Source: ONNX ``ReduceProd``.
 
@@ -47,10 +48,13 @@ class ReduceProd(Reduction):
     """
 
     def infer(self, x: Spec) -> Spec:
+        expect_numeric("an input", x)
         return self._reduced(x)
 
     def forward(self, x: Array) -> tuple[Array, tuple[Any, ...]]:
         xp = namespace(x)
+        if x.dtype.kind != "f":
+            return self._squeezed(x.prod(axis=self.axis, dtype=x.dtype, keepdims=True)), ()
         *_, (mantissa, exponent) = _products(self._rows(x))
         return self._squeezed(self._kept(xp.ldexp(mantissa, exponent), x.shape)), (x,)
 

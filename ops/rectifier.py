@@ -18,6 +18,7 @@ from ops.operator import (
     Parameter,
     Spec,
     expect_floating,
+    expect_numeric,
     expect_rank,
     expect_spec,
     known,
@@ -38,10 +39,10 @@ class ReLU(Pointwise):
     """Rectified linear unit ``y = max(x, 0)``; the gradient at 0 is 0.
 
     Shapes:
-        - x, y: any, equal
+        - x, y: any, equal, of a floating or integer dtype
 
     Raises:
-        ShapeError: the input is not floating.
+        ShapeError: the input is boolean.
 
     Source: Nair, Hinton, "Rectified Linear Units Improve Restricted Boltzmann Machines", 2010.
 
@@ -49,6 +50,10 @@ class ReLU(Pointwise):
     >>> ReLU().forward(np.array([-1.0, 2.0]))[0]
     array([0., 2.])
     """
+
+    def infer(self, x: Spec) -> Spec:
+        expect_numeric("an input", x)
+        return x
 
     def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
         y = namespace(x).maximum(x, 0)

@@ -13,6 +13,7 @@ from ops.operator import (
     ShapeError,
     Spec,
     expect_floating,
+    expect_numeric,
     normalize_axis,
     show,
 )
@@ -54,7 +55,6 @@ class Reduction(Operator):
         return x.elements
 
     def _reduced(self, x: Spec) -> Spec:
-        expect_floating("an input", x)
         axes = self._axes(x.rank)
         if self.keepdims:
             return x.with_shape(tuple(1 if axis in axes else n for axis, n in enumerate(x.shape)))
@@ -115,7 +115,8 @@ class Sum(Reduction):
     """Sum of the entries along one axis, several or all.
 
     Shapes:
-        - x: any
+        - x: any, of a floating or integer dtype, which stays; a sum of integers that it
+          cannot hold wraps around
         - y: the shape of x without the reduced axes; they stay with size 1 if ``keepdims``
 
     Args:
@@ -125,7 +126,7 @@ class Sum(Reduction):
 
     Raises:
         TypeError, ValueError: a field is no integer or empty.
-        ShapeError: the input is not floating, or an axis is missing or named twice.
+        ShapeError: the input is boolean, or an axis is missing or named twice.
 
     Source: ONNX ``ReduceSum``.
 
@@ -135,10 +136,12 @@ class Sum(Reduction):
     """
 
     def infer(self, x: Spec) -> Spec:
+        expect_numeric("an input", x)
         return self._reduced(x)
 
     def forward(self, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        return self._squeezed(x.sum(axis=self.axis, keepdims=True)), (x.shape,)
+        total = x.sum(axis=self.axis, dtype=x.dtype, keepdims=True)
+        return self._squeezed(total), (x.shape,)
 
     def backward(
         self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
@@ -173,6 +176,7 @@ class Mean(Reduction):
     """
 
     def infer(self, x: Spec) -> Spec:
+        expect_floating("an input", x)
         reduced = self._reduced(x)
         self._expect_entries(x, "mean")
         return reduced
@@ -193,7 +197,8 @@ class ReduceL1(Reduction):
     """Sum of the absolute values, ``y = sum |x|``; the gradient at 0 is 0.
 
     Shapes:
-        - x: any
+        - x: any, of a floating or integer dtype, which stays; a sum of integers that it
+          cannot hold wraps around
         - y: the shape of x without the reduced axes; they stay with size 1 if ``keepdims``
 
     Args:
@@ -203,7 +208,7 @@ class ReduceL1(Reduction):
 
     Raises:
         TypeError, ValueError: a field is no integer or empty.
-        ShapeError: the input is not floating, or an axis is missing or named twice.
+        ShapeError: the input is boolean, or an axis is missing or named twice.
 
     Source: ONNX ``ReduceL1``.
 
@@ -213,10 +218,12 @@ class ReduceL1(Reduction):
     """
 
     def infer(self, x: Spec) -> Spec:
+        expect_numeric("an input", x)
         return self._reduced(x)
 
     def forward(self, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        return self._squeezed(abs(x).sum(axis=self.axis, keepdims=True)), (x,)
+        total = abs(x).sum(axis=self.axis, dtype=x.dtype, keepdims=True)
+        return self._squeezed(total), (x,)
 
     def backward(
         self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
@@ -256,6 +263,7 @@ class ReduceL2(Reduction):
     """
 
     def infer(self, x: Spec) -> Spec:
+        expect_floating("an input", x)
         return self._reduced(x)
 
     def forward(self, x: Array) -> tuple[Array, tuple[Any, ...]]:
@@ -314,6 +322,7 @@ class ReduceLogSumExp(Reduction):
     """
 
     def infer(self, x: Spec) -> Spec:
+        expect_floating("an input", x)
         reduced = self._reduced(x)
         self._expect_entries(x, "log-sum-exp")
         return reduced

@@ -94,7 +94,9 @@ class Resize(Operator):
         cubic_coefficient: Keys' ``a``; default -0.75.
         exclude_outside: whether ``"cubic"`` gives entries outside no weight and the others all
             of it, rather than let the border stand in for them; default False.  The other
-            modes give the same result either way.
+            modes give the same result either way, unless they are spread by ``antialias``.
+        antialias: whether ``"linear"`` and ``"cubic"`` are spread over as many entries as lie
+            between two outputs, where these are further apart than entries; default False.
 
     Raises:
         TypeError, ValueError: a field is out of range, or not exactly one of size and scale is
@@ -118,6 +120,7 @@ class Resize(Operator):
     nearest: str = "round_prefer_floor"
     cubic_coefficient: float = -0.75
     exclude_outside: bool = False
+    antialias: bool = False
 
     def __post_init__(self) -> None:
         if (self.size is None) == (self.scale is None):
@@ -133,7 +136,7 @@ class Resize(Operator):
         expect_choice(self, "coordinates", _COORDINATES)
         expect_choice(self, "nearest", tuple(_ROUNDING))
         freeze_numbers(self, FINITE, "cubic_coefficient")
-        freeze_flags(self, "exclude_outside")
+        freeze_flags(self, "exclude_outside", "antialias")
 
     def infer(self, x: Spec) -> Spec:
         expect_floating("an input", x)
@@ -163,7 +166,7 @@ class Resize(Operator):
         sizes, total = list(known(*x.shape)), 0
         for number, axis in self._changed(x.shape):
             sizes[number] = axis.out
-            total += math.prod(sizes) * (2 * len(_TAPS[self.mode]) - 1)
+            total += math.prod(sizes) * (2 * len(axis.offsets) - 1)
         return total
 
     def taps(self, x: Spec) -> list[tuple[Array, Array]]:
@@ -218,8 +221,20 @@ class _Axis:
     resize: Resize
 
     @property
-    def _offsets(self) -> tuple[int, ...]:
-        return _TAPS[self.resize.mode]
+    def offsets(self) -> tuple[int, ...]:
+        """The entries that an output takes, counted from the one at or before its coordinate."""
+        taps = _TAPS[self.resize.mode]
+        if self._spread == 1:
+            return taps
+        reach = math.ceil(len(taps) / 2 * self._spread)  # all entries within it on either side
+        return tuple(range(1 - reach, reach + 1))
+
+    @property
+    def _spread(self) -> float:
+        """How many entries lie between two outputs, at least 1, where the modes follow it."""
+        if not self.resize.antialias or self.resize.mode == "nearest":
+            return 1.0
+        return max(self.step[0] / self.step[1], 1.0)
 
     @property
     def changes(self) -> bool:
@@ -264,7 +279,7 @@ class _Axis:
         at = self._coordinate(xp.arange(self.out, dtype="float64"))
         base = self._base(at)
         below = [1] * (like.ndim - 1 - axis)
-        for tap, weight in zip(self._offsets, self._weights(at - base, base), strict=True):
+        for tap, weight in zip(self.offsets, self._weights(at - base, base), strict=True):
             index = xp.clip(base + tap, 0, self.size - 1).astype("int64")
             if weight is not None:
                 weight = weight.astype(like.dtype).reshape(-1, *below)
@@ -274,16 +289,29 @@ class _Axis:
         """The weight of each tap for coordinates ``base + t``."""
         if self.resize.mode == "nearest":
             return [None]
-        if self.resize.mode == "linear":
+        if self._spread > 1:
+            weights = self._spread_weights(t)
+        elif self.resize.mode == "linear":
             return [1 - t, t]
-        a = self.resize.cubic_coefficient
-        weights = [_far(1 + t, a), _near(t, a), _near(1 - t, a), _far(2 - t, a)]
-        if not self.resize.exclude_outside:
-            return weights
-        inside = [(base + tap >= 0) & (base + tap < self.size) for tap in self._offsets]
-        weights = [weight * within for weight, within in zip(weights, inside, strict=True)]
+        else:
+            a = self.resize.cubic_coefficient
+            weights = [_far(1 + t, a), _near(t, a), _near(1 - t, a), _far(2 - t, a)]
+            if not self.resize.exclude_outside:
+                return weights
+        if self.resize.exclude_outside:
+            inside = [(base + tap >= 0) & (base + tap < self.size) for tap in self.offsets]
+            weights = [weight * within for weight, within in zip(weights, inside, strict=True)]
         total = sum(weights)
         return [weight / total for weight in weights]
+
+    def _spread_weights(self, t: Array) -> list[Array]:
+        """The weight of each tap, of its distance in outputs and not in entries."""
+        xp = namespace(t)
+        distances = [xp.abs(tap - t) / self._spread for tap in self.offsets]
+        if self.resize.mode == "linear":
+            return [xp.maximum(1 - d, 0) for d in distances]
+        a = self.resize.cubic_coefficient
+        return [xp.where(d <= 1, _near(d, a), xp.where(d < 2, _far(d, a), 0.0)) for d in distances]
 
     def _coordinate(self, i: Any) -> Any:
         """Where output ``i``, a number or an array of them, lies among the entries."""

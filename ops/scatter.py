@@ -10,7 +10,7 @@ import math
 
 from ops.arrays import Array, namespace
 
-__all__ = ["added_back", "added_up", "picked", "picked_along", "places_along"]
+__all__ = ["added_back", "added_up", "picked", "picked_along", "places_along", "places_of"]
 
 
 def picked(x: Array, indices: Array, axis: int) -> Array:
@@ -65,6 +65,28 @@ def places_along(indices: Array, shape: tuple[int, ...], axis: int) -> Array:
             steps = xp.arange(n) * math.prod(shape[other + 1 :])
             places = places + steps.reshape((n,) + (1,) * (indices.ndim - other - 1))
     return places
+
+
+def places_of(
+    indices: Array, shape: tuple[int, ...], batch_axes: int = 0
+) -> tuple[Array, tuple[int, int]]:
+    """The rows of ``shape`` that indices ``(*batch, *places, k)`` pick, and the matrix they are of.
+
+    A row is what the first axes leave, as many as there are batch axes and indices.
+
+    >>> import numpy as np
+    >>> places_of(np.array([[0, 1], [1, -1]]), (2, 3, 4))
+    (array([1, 5]), (6, 4))
+    """
+    xp = namespace(indices)
+    count = indices.shape[-1]
+    batch, sizes = shape[:batch_axes], shape[batch_axes : batch_axes + count]
+    places = xp.zeros(indices.shape[:-1], dtype="int64")
+    for axis, n in enumerate(sizes):
+        places = places * n + _from_front(indices[..., axis], n)
+    first = xp.arange(math.prod(batch)).reshape((*batch, *[1] * (places.ndim - batch_axes)))
+    places = places + first * math.prod(sizes)
+    return places, (math.prod(batch) * math.prod(sizes), math.prod(shape[batch_axes + count :]))
 
 
 def added_up(values: Array, places: Array, shape: tuple[int, ...]) -> Array:

@@ -9,8 +9,8 @@ from typing import Any
 
 from ops.arrays import Array, namespace
 from ops.dimension import Dim
-from ops.fields import expect_choice, is_integer
-from ops.operator import ShapeError, Spec, expect_floating, show
+from ops.fields import expect_choice, holds, is_integer
+from ops.operator import ShapeError, Spec, show
 from ops.shape import Rearrangement, distinct_axes, freeze_several
 
 __all__ = ["Pad", "Slice"]
@@ -119,21 +119,22 @@ class Pad(Rearrangement):
     """A border around the input: of one constant, of its mirrored or of its outermost entries.
 
     Shapes:
-        - x: ``(n_0, n_1, ...)``
+        - x: ``(n_0, n_1, ...)``, of any dtype
         - y: ``(begin_0 + n_0 + end_0, begin_1 + n_1 + end_1, ...)``
 
     Args:
         padding: one ``(begin, end)`` pair per axis of x, the batch included.
         value: what a constant border holds; default 0.
         mode: ``"constant"``; ``"reflect"``, the entries next to the outermost one, mirrored at
-            it; or ``"edge"``, the outermost entry.  Default ``"constant"``.
+            it; ``"edge"``, the outermost entry; or ``"wrap"``, the entries from the other end.
+            Default ``"constant"``.
 
     Raises:
         TypeError, ValueError: an entry is no integer or negative, the value no number, or the
             mode unknown.
-        ShapeError: the input is not floating, the pairs are not as many as its axes, or an
-            axis has too few entries: ``reflect`` needs one more than it adds at either end,
-            ``edge`` needs one.
+        ShapeError: the dtype of the input does not hold the value, the pairs are not as many as
+            its axes, or an axis has too few entries: ``reflect`` needs one more than it adds at
+            either end, ``wrap`` as many, ``edge`` needs one.
 
     Source: ONNX ``Pad``.
 
@@ -162,12 +163,15 @@ class Pad(Rearrangement):
             pairs.append((int(pair[0]), int(pair[1])))
         if not isinstance(self.value, Real) or isinstance(self.value, bool):
             raise TypeError(f"Pad: expected a number for value, received {self.value!r}")
-        expect_choice(self, "mode", ("constant", "reflect", "edge"))
+        expect_choice(self, "mode", ("constant", "reflect", "edge", "wrap"))
         object.__setattr__(self, "padding", tuple(pairs))
         object.__setattr__(self, "value", float(self.value))
 
     def infer(self, x: Spec) -> Spec:
-        expect_floating("an input", x)
+        if not x.is_floating and not holds(x.dtype, self.value):
+            raise ShapeError(
+                f"expected an input whose dtype holds {self.value}, received {x.dtype}"
+            )
         if len(self.padding) != x.rank:
             raise ShapeError(
                 f"expected an input of {len(self.padding)} axes, one for each (begin, end) pair, "
@@ -176,7 +180,7 @@ class Pad(Rearrangement):
         pairs = list(zip(x.shape, self.padding, strict=True))
         if self.mode != "constant":
             for axis, (n, pair) in enumerate(pairs):
-                least = 1 if self.mode == "edge" else max(pair) + 1
+                least = {"edge": 1, "wrap": max(pair), "reflect": max(pair) + 1}[self.mode]
                 if max(pair) and (isinstance(n, Dim) or n < least):
                     raise ShapeError(
                         f"expected at least {least} entries along axis {axis} for {self.mode} "
@@ -221,6 +225,8 @@ class Pad(Rearrangement):
             last = size - end - 1
             if self.mode == "edge":
                 sources = range(begin, begin + 1), range(last, last + 1)
+            elif self.mode == "wrap":
+                sources = range(last + 1 - begin, last + 1), range(begin, begin + end)
             else:
                 sources = range(2 * begin, begin, -1), range(last - 1, last - 1 - end, -1)
             places = range(begin), range(last + 1, size)

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 from ops.arrays import Array, namespace
+from ops.operator import ShapeError, Spec, expect_numeric
 from ops.pointwise import Pointwise
 from ops.special import erf
 
@@ -151,10 +152,10 @@ class Abs(Pointwise):
     """Absolute value ``y = |x|``; the gradient at 0 is 0.
 
     Shapes:
-        - x, y: any, equal
+        - x, y: any, equal, of a floating or integer dtype
 
     Raises:
-        ShapeError: the input is not floating.
+        ShapeError: the input is boolean.
 
     Source: ONNX ``Abs``.
 
@@ -162,6 +163,10 @@ class Abs(Pointwise):
     >>> Abs().forward(np.array([-1.5, 0.0, 2.0]))[0]
     array([1.5, 0. , 2. ])
     """
+
+    def infer(self, x: Spec) -> Spec:
+        expect_numeric("an input", x)
+        return x
 
     def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
         return namespace(x).abs(x), (x,)
@@ -178,10 +183,10 @@ class Neg(Pointwise):
     """The negative, ``y = -x``.
 
     Shapes:
-        - x, y: any, equal
+        - x, y: any, equal, of a floating or signed integer dtype
 
     Raises:
-        ShapeError: the input is not floating.
+        ShapeError: the input is boolean or unsigned.
 
     Source: ONNX ``Neg``.
 
@@ -189,6 +194,12 @@ class Neg(Pointwise):
     >>> Neg().forward(np.array([-1.5, 2.0]))[0]
     array([ 1.5, -2. ])
     """
+
+    def infer(self, x: Spec) -> Spec:
+        expect_numeric("an input", x)
+        if x.dtype.startswith("uint"):
+            raise ShapeError(f"expected an input of a signed dtype, received {x.dtype}")
+        return x
 
     def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
         return -x, ()
@@ -311,10 +322,10 @@ class Sign(_Step):
     """``y = -1``, 0 or 1 for x below, at or above 0, NaN for NaN; the gradient is 0 everywhere.
 
     Shapes:
-        - x, y: any, equal
+        - x, y: any, equal, of a floating or integer dtype
 
     Raises:
-        ShapeError: the input is not floating.
+        ShapeError: the input is boolean.
 
     Source: ONNX ``Sign``.
 
@@ -323,7 +334,13 @@ class Sign(_Step):
     array([-1.,  0.,  1.])
     """
 
+    def infer(self, x: Spec) -> Spec:
+        expect_numeric("an input", x)
+        return x
+
     def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
         xp = namespace(x)
+        if x.dtype.kind != "f":
+            return xp.sign(x), ()
         # CuPy's own sign of NaN is 0
         return xp.where(xp.isnan(x), x, xp.sign(x)), ()

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphnet.testing import Case
+from graphnet.testing.checks import check_dot_product
 from ops import ShapeError, Spec
 from ops.attention import ScaledDotProductAttention
 
@@ -189,3 +191,76 @@ def test_inputs_that_do_not_fit_are_refused(heads, inputs, message):
 def test_configuration_that_makes_no_sense_is_refused(fields, error, message):
     with pytest.raises(error, match=f"ScaledDotProductAttention: expected .*{message}"):
         ScaledDotProductAttention(**fields)
+
+
+def test_heads_that_share_keys_give_what_repeated_keys_give():
+    query, key, value = random_inputs(features=8, outputs=8)
+    shared = ScaledDotProductAttention(4, key_value_heads=2)
+    y, _ = shared.forward(query, key[:, :, :4], value[:, :, :4])
+    repeat = np.repeat(np.arange(4).reshape(2, 2), 2, axis=0).reshape(-1)  # 0 1 0 1 2 3 2 3
+    whole, _ = ScaledDotProductAttention(4).forward(query, key[:, :, repeat], value[:, :, repeat])
+    np.testing.assert_allclose(y, whole, rtol=1e-12)
+
+
+def test_a_softcap_bounds_scores_of_any_size():
+    query, key = np.ones((1, 1, 1), np.float32), np.array([[[1e38], [-1e38], [0.0]]], np.float32)
+    operator = ScaledDotProductAttention(scale=1.0, softcap=2.0)
+    y, saved = operator.forward(query, key, np.array([[[1.0], [2.0], [4.0]]], np.float32))
+    weights = np.exp([2.0, -2.0, 0.0])
+    np.testing.assert_allclose(y.item(), weights @ [1, 2, 4] / weights.sum(), rtol=1e-6)
+    gradients = operator.backward(saved, np.ones_like(y), (True, True, True, False))
+    assert all(np.isfinite(gradient).all() for gradient in gradients[:3])
+
+
+def test_queries_behind_past_keys_see_what_the_whole_sequence_sees():
+    query, key, value = random_inputs(queries=5, keys=5, features=4, outputs=4)
+    whole, _ = ScaledDotProductAttention(causal=True).forward(query, key, value)
+    last, _ = ScaledDotProductAttention(causal=True, past=3).forward(query[:, 3:], key, value)
+    np.testing.assert_allclose(last, whole[:, 3:], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "message"),
+    [
+        ({"heads": 4, "key_value_heads": 3}, ValueError, "key_value_heads that divide the 4 heads"),
+        ({"key_value_heads": 0}, ValueError, "key_value_heads of at least 1"),
+        ({"past": -1}, ValueError, "past of at least 0, received -1"),
+        ({"past": 0.5}, TypeError, "an integer for past"),
+        ({"window": 3}, TypeError, r"a pair \(before, after\) for window, received 3"),
+        ({"window": (1,)}, TypeError, r"a pair \(before, after\) for window"),
+        ({"window": (-1, None)}, ValueError, "window of at least 0, received -1"),
+        ({"softcap": 0.0}, ValueError, "a finite number above 0 for softcap"),
+    ],
+)
+def test_heads_windows_and_caps_that_make_no_sense_are_refused(fields, error, message):
+    with pytest.raises(error, match=message):
+        ScaledDotProductAttention(**fields)
+
+
+def test_windows_given_as_lists_become_tuples():
+    operator = ScaledDotProductAttention(window=[np.int64(1), None], past=np.int64(2))
+    assert operator == ScaledDotProductAttention(window=(1, None), past=2)
+    assert type(operator.window[0]) is type(operator.past) is int
+
+
+def test_keys_of_other_features_than_the_queries_are_refused():
+    operator = ScaledDotProductAttention(4, key_value_heads=2)
+    assert operator.infer(QUERY, Spec(("N", 5, 4)), Spec(("N", 5, 6))) == Spec(("N", 3, 12))
+    with pytest.raises(ShapeError, match="expected keys and queries of one dtype"):
+        operator.infer(QUERY, Spec(("N", 5, 8)), VALUE)
+
+
+def test_a_softcap_bends_scores_that_are_larger_than_it():
+    query, key = np.ones((1, 1, 1)), np.array([[[90.0], [40.0], [-35.0]]])
+    operator = ScaledDotProductAttention(scale=1.0, softcap=30.0)
+    value = np.array([[[1.0], [2.0], [4.0]]])
+    y, _ = operator.forward(query, key, value)
+    weights = np.exp(30 * np.tanh(key.ravel() / 30))
+    np.testing.assert_allclose(y.item(), weights @ [1, 2, 4] / weights.sum(), rtol=1e-12)
+    check_dot_product(Case(operator, (query, key, value, None)))
+
+
+def test_the_gradient_of_a_mask_is_that_ahead_of_the_softcap():
+    query, key, value = random_inputs()
+    mask = np.random.default_rng(1).normal(size=(2, 2, 3, 5))
+    check_dot_product(Case(ScaledDotProductAttention(2, softcap=0.5), (query, key, value, mask)))

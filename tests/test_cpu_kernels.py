@@ -183,9 +183,8 @@ def test_a_first_layer_keeps_a_nan_where_it_is_seen(entry):
         (5, ConvMaxPoolReLU(16, 3, dilation=2)),
         (4, ConvMaxPoolReLU(16, 3, groups=2)),
         (3, ConvMaxPoolReLU(20, 3)),
-        (3, ConvMaxPoolReLU(16, 3, pool=MaxPool(3))),
-        (3, ConvMaxPoolReLU(16, 3, pool=MaxPool(2, 1))),
-        (3, ConvMaxPoolReLU(16, 3, pool=MaxPool(2, padding=1))),
+        (3, ConvMaxPoolReLU(16, 3, pool_size=3)),
+        (3, ConvMaxPoolReLU(16, 3, pool_stride=1)),
     ],
 )
 def test_other_first_layers_are_left_to_the_reference(channels, operator):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -97,6 +98,29 @@ def test_every_operator_with_a_kernel_is_among_those_compared():
     named = test_kernels_agree_with_the_reference_on_every_record.pytestmark[0].args[1]
     served = {*FORMULAS, *cuda.provider.KINDS}
     assert served - set(named) == {Dropout, SoftmaxCrossEntropy}
+
+
+#: The fields that the kernels take account of, or refuse where they are not the default.
+FIELDS = {
+    AvgPool: {"kernel_size", "stride", "padding", "dilation", "count_include_pad"},
+    BatchNorm: {"eps", "momentum"},
+    BatchNormInference: {"eps"},
+    BatchNormInferenceReLU: {"eps"},
+    BatchNormReLU: {"eps", "momentum"},
+    Dropout: {"probability"},
+    GELU: {"approximate"},
+    LayerNorm: {"axis", "eps"},
+    LeakyReLU: {"negative_slope"},
+    MaxPool: {"kernel_size", "stride", "padding", "dilation"},
+    SoftmaxCrossEntropy: {"label_smoothing", "reduction", "ignore_index"},
+    Softplus: {"beta"},
+}
+
+
+def test_no_operator_has_a_field_that_its_kernel_does_not_know():
+    for kind in {*FORMULAS, *cuda.provider.KINDS}:
+        fields = {field.name for field in dataclasses.fields(kind)}
+        assert fields == FIELDS.get(kind, set()), kind.__name__
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Cumulative sums where their record does not reach: accuracy, integers, misuse."""
+"""Cumulative sums and products where their records do not reach: accuracy, integers, misuse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ops import ShapeError, Spec
-from ops.cumulative import CumSum
+from ops.cumulative import CumProd, CumSum
 
 
 @pytest.mark.parametrize(
@@ -103,3 +103,45 @@ def test_configuration_that_makes_no_sense_is_refused(construct, message):
 def test_fields_are_kept_as_plain_python_values():
     fields = vars(CumSum(np.int64(1), np.True_, np.False_))
     assert [type(value) for value in fields.values()] == [int, bool, bool]
+
+
+@pytest.mark.parametrize(
+    ("fields", "y"),
+    [
+        ({}, [2, 6, 24]),
+        ({"exclusive": True}, [1, 2, 6]),
+        ({"reverse": True}, [24, 12, 4]),
+        ({"exclusive": True, "reverse": True}, [12, 4, 1]),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "int32", "uint64"])
+def test_a_product_runs_in_every_direction_for_every_dtype(fields, y, dtype):
+    out, _ = CumProd(**fields).forward(np.array([2, 3, 4], dtype))
+    assert out.tolist() == y and out.dtype == dtype
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_entries_of_0_have_the_gradient_of_the_others_product(reverse):
+    operator = CumProd(reverse=reverse)
+    x = np.array([2.0, 0.0, 3.0, 0.0])
+    _, saved = operator.forward(x)
+    (dx,) = operator.backward(
+        saved, np.array([0.0, 1.0, 1.0, 1.0])[:: -1 if reverse else 1], (True,)
+    )
+    assert dx.tolist() == ([0, 8, 0, 0] if not reverse else [0, 0, 0, 3])
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_a_product_over_an_axis_without_entries_stays_one(exclusive):
+    operator = CumProd(1, exclusive)
+    y, saved = operator.forward(np.zeros((2, 0)))
+    assert y.shape == operator.backward(saved, y, (True,))[0].shape == (2, 0)
+
+
+def test_a_product_refuses_truth_values_and_axes_that_are_missing():
+    with pytest.raises(ShapeError, match="floating or integer dtype, received bool"):
+        CumProd().infer(Spec((3,), "bool"))
+    with pytest.raises(ShapeError, match=r"axis in -2\.\.1, received 2"):
+        CumProd(2).infer(Spec(("N", 3)))
+    assert CumProd().backward((np.ones(3),), np.ones(3), (False,)) == (None,)

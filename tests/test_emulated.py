@@ -19,8 +19,8 @@ from ops import (
     LayerNorm,
     Linear,
     MaxPool,
+    Mean,
     Multiply,
-    ReduceMean,
     ReLU,
     Sigmoid,
     SoftmaxCrossEntropy,
@@ -118,12 +118,12 @@ def test_training_is_that_of_numpy_and_a_step_moves_nothing_over(make, optimizer
 
 
 def residual():
-    """Values that are large beside all else, and two of which are added."""
+    """Values that are large beside all else; each is read twice."""
     x = gn.Input("x", ("N", 16))
     y = x
     for _ in range(4):
-        y = ReLU()(Add()(BatchNorm()(Linear(16)(y)), y))
-    return gn.Graph(loss=ReduceMean(None)(y))
+        y = ReLU()(Add()(BatchNorm()(GELU()(y)), y))
+    return gn.Graph(loss=Mean()(y))
 
 
 def test_what_is_computed_again_under_a_memory_limit_is_the_same():
@@ -139,6 +139,15 @@ def test_what_is_computed_again_under_a_memory_limit_is_the_same():
     assert sizes[1] <= 0.9 * sizes[0]
     for name, gradient in gradients[0].items():
         np.testing.assert_array_equal(gradients[1][name], gradient)
+
+
+def test_what_only_the_processor_fuses_stays_a_chain_of_operators():
+    x = gn.Input("x", ("N", 3, 8, 8))
+    y = MaxPool(2)(ReLU()(Conv(16, 3, padding=1)(x)))
+    net = gn.Executor(gn.Graph(y=ReLU()(Conv(4, 3)(y))), EmulatedBackend())
+    table = net.explain(2, training=True)
+    assert "ConvReLU" not in table and "ConvMaxPoolReLU" not in table
+    assert table.count("Conv ") == 2
 
 
 def test_the_kernels_of_the_card_serve_and_chains_are_one_of_them():

@@ -7,8 +7,9 @@ import pytest
 
 import graphnet as gn
 from graphnet.backends import get_backend
-from ops.indexing import Embedding, Gather, GatherElements, OneHot, ScatterElements
+from ops.indexing import Embedding, Gather, GatherElements, OneHot
 from ops.operator import Interval, ShapeError, Spec
+from ops.scattering import ScatterElements
 
 X = Spec(("N", 5, 3))
 WEIGHT = Spec((10, 4))
@@ -199,8 +200,8 @@ def test_indices_of_a_backend_are_not_moved_to_the_host():
         ),
         (
             ScatterElements(reduction="add"),
-            [integers(5), integers(2), integers(2)],
-            "input to add to of a floating dtype, received int64",
+            [Spec((5,), "bool"), integers(2), Spec((2,), "bool")],
+            "to combine updates with of a floating or integer dtype, received bool",
         ),
         (Embedding(10, 4), [Spec(("N",)), WEIGHT], "integer dtype, received float32"),
         (Embedding(10, 4), [integers("N"), Spec((4, 10))], r"a weight float32 \(10, 4\), received"),
@@ -221,9 +222,9 @@ def test_inputs_that_do_not_fit_are_refused(operator, inputs, message):
         (lambda: GatherElements(0.5), TypeError, "GatherElements: expected an integer for axis"),
         (lambda: ScatterElements("0"), TypeError, "ScatterElements: expected an integer for axis"),
         (
-            lambda: ScatterElements(0, "mul"),
+            lambda: ScatterElements(0, "mean"),
             ValueError,
-            'ScatterElements: expected "none" or "add" for reduction, received \'mul\'',
+            'ScatterElements: expected "none", "add", "mul", "max" or "min" for reduction',
         ),
         (lambda: Embedding(0, 4), ValueError, "Embedding: expected vocabulary of at least 1"),
         (lambda: Embedding(4, 2.0), TypeError, "Embedding: expected an integer for features"),

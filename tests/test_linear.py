@@ -43,7 +43,7 @@ def test_a_product_and_an_addition_count_as_two_operations():
         (MatMul(), [X, Spec((4, 2), "float64")], "equal inner sizes and dtypes"),
         (MatMul(), [X, Spec((4,))], "b of 2 or more axes"),
         (MatMul(), [X, Spec((2, 4, 3))], r"shapes that broadcast, received \(N,\) and \(2,\)"),
-        (MatMul(), [Spec(("N", 4), "int64"), X], "a of a floating dtype"),
+        (MatMul(), [Spec(("N", 4), "bool"), X], "a of a floating or integer dtype"),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused(operator, inputs, message):

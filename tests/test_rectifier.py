@@ -125,7 +125,7 @@ def test_a_rectifier_carries_the_symbolic_batch():
 @pytest.mark.parametrize(
     ("operator", "inputs", "message"),
     [
-        (ReLU(), [Spec(("N",), "int64")], "floating dtype, received int64"),
+        (ReLU(), [Spec(("N",), "bool")], "integer dtype, received bool"),
         (ELU(), [Spec(("N",), "bool")], "floating dtype, received bool"),
         (PReLU(), [Spec(("N", 3), "int64"), Spec((3,))], "floating dtype, received int64"),
         (PReLU(), [Spec(("N",)), Spec((1,))], r"2 or more axes, received float32 \(N,\)"),

@@ -15,11 +15,20 @@ from ops.dimension import Dim
 from ops.gru import GRU
 from ops.initializers import Uniform
 from ops.lstm import LSTM
+from ops.rnn import RNN
 
 LARGEST = float(np.finfo(np.float32).max)
 DIRECTIONS = ("forward", "reverse", "bidirectional")
-KINDS = [LSTM, GRU, lambda *args, **fields: GRU(*args, reset_after=False, **fields)]
-each_kind = pytest.mark.parametrize("kind", KINDS, ids=["LSTM", "GRU", "GRU-reset-ahead"])
+KINDS = [
+    LSTM,
+    lambda *args, **fields: LSTM(*args, peepholes=True, **fields),
+    GRU,
+    lambda *args, **fields: GRU(*args, reset_after=False, **fields),
+    RNN,
+]
+each_kind = pytest.mark.parametrize(
+    "kind", KINDS, ids=["LSTM", "peepholes", "GRU", "GRU-reset-ahead", "RNN"]
+)
 X = Spec(("N", 5, 3))
 
 
@@ -27,12 +36,14 @@ def case_for(operator, batch=2, steps=5, features=3, *, initial=False):
     """A case with random inputs; initial states are left out or given."""
     d, units = operator.directions, operator.units
     rows = (d, operator.gates * units)
-    states = len(operator.signature().names) - 5
+    states = sum(name.startswith("initial") for name in operator.signature().names)
     shapes = [(batch, steps, features), (*rows, features), (*rows, units), rows, rows]
     arrays = [random_array(shape, seed) for seed, shape in enumerate(shapes)]
     if not operator.bias:
         arrays[3:] = None, None
     arrays += [random_array((d, batch, units), 9 + k) if initial else None for k in range(states)]
+    if isinstance(operator, LSTM):
+        arrays.append(random_array((d, 3 * units), 12) if operator.peepholes else None)
     return Case(operator, tuple(arrays))
 
 
@@ -69,7 +80,8 @@ def test_a_sequence_may_be_cut_where_the_states_are_handed_on(kind, cut):
     learned = inputs[1:5]
     (y, *ends), _ = operator.forward(*inputs)
     (first, *states), _ = operator.forward(inputs[0][:, :cut], *learned, *inputs[5:])
-    (second, *last), _ = operator.forward(inputs[0][:, cut:], *learned, *states)
+    rest = inputs[5 + len(states) :]
+    (second, *last), _ = operator.forward(inputs[0][:, cut:], *learned, *states, *rest)
     np.testing.assert_allclose(np.concatenate([first, second], axis=1), y, rtol=1e-12)
     np.testing.assert_allclose(last, ends, rtol=1e-12)
 
@@ -79,9 +91,10 @@ def test_a_sequence_may_be_cut_where_the_states_are_handed_on(kind, cut):
 def test_an_initial_state_left_out_is_zero(kind, direction):
     operator = kind(4, direction=direction)
     case = case_for(operator)
-    zeros = [np.zeros((operator.directions, 2, 4)) for _ in case.inputs[5:]]
     (y, *states), _ = operator.forward(*case.inputs)
-    (same, *others), _ = operator.forward(*case.inputs[:5], *zeros)
+    zeros = [np.zeros((operator.directions, 2, 4)) for _ in states]
+    rest = case.inputs[5 + len(states) :]
+    (same, *others), _ = operator.forward(*case.inputs[:5], *zeros, *rest)
     np.testing.assert_array_equal(y, same)
     np.testing.assert_array_equal(states, others)
 
@@ -110,7 +123,7 @@ def test_saturated_gates_neither_overflow_nor_lose_the_gradient(kind, dtype):
     (y, *states), saved = operator.forward(x, *learned)
     assert np.isfinite(y).all() and np.isfinite(states).all() and y.dtype == dtype
     dy = (np.ones_like(y), *(np.ones_like(state) for state in states))
-    needs = (True,) * 5 + (False,) * len(states)
+    needs = (True,) * 5 + (False,) * (len(learned) - 4)
     gradients = operator.backward(saved, dy, needs)[:5]
     assert all(np.isfinite(gradient).all() for gradient in gradients)
 
@@ -149,16 +162,17 @@ def test_a_folded_batch_is_a_batch():
 def test_weights_start_uniform_and_biases_at_zero(kind):
     operator = kind(16, direction="bidirectional")
     learned = operator.parameters(X)
-    assert list(learned) == ["input_weight", "hidden_weight", "input_bias", "hidden_bias"]
+    names = ["input_weight", "hidden_weight", "input_bias", "hidden_bias"]
+    assert [name for name in learned if name != "peephole"] == names
     rng = np.random.default_rng(0)
     for name, parameter in learned.items():
         value = parameter.initializer.sample(parameter.shape, parameter.dtype, rng)
-        assert parameter.decay == name.endswith("weight")
+        assert parameter.decay == (not name.endswith("bias"))
         if parameter.decay:
             assert 0.24 < np.abs(value).max() <= 0.25  # 1 / sqrt(units)
         else:
             assert not value.any()
-    assert list(kind(16, bias=False).parameters(X)) == ["input_weight", "hidden_weight"]
+    assert not [name for name in kind(16, bias=False).parameters(X) if name.endswith("bias")]
 
 
 def test_uniform_entries_fill_their_range():
@@ -189,6 +203,9 @@ def test_operations_count_the_products_of_all_steps_and_directions(kind):
         (GRU(4), {"x": Spec((2, "N", 3))}, r"known sizes, received \(N, 3\)"),
         (LSTM(4), {"x": Spec(("N", 5, 2))}, r"input_weight float32 \(1, 16, 2\), received"),
         (LSTM(4), {"input_weight": Spec((16, 3))}, r"\(1, 16, 3\), received float32 \(16, 3\)"),
+        (LSTM(4), {"peephole": Spec((1, 12))}, "expected no peephole, as peepholes=False says"),
+        (LSTM(4, peepholes=True), {}, "expected a peephole, as peepholes=True says, received none"),
+        (LSTM(4, peepholes=True), {"peephole": Spec((1, 8))}, r"a peephole float32 \(1, 12\)"),
         (LSTM(4), {"hidden_weight": Spec((1, 16, 3))}, r"hidden_weight float32 \(1, 16, 4\)"),
         (LSTM(4), {"input_bias": None}, "expected input_bias, as bias=True says, received none"),
         (LSTM(4), {"hidden_bias": Spec((16,))}, r"hidden_bias float32 \(1, 16\), received"),
@@ -234,6 +251,7 @@ def test_inputs_that_do_not_fit_are_refused(operator, inputs, message):
             ValueError,
             'LSTM: expected "forward", "reverse" or "bidirectional" for direction',
         ),
+        (lambda: LSTM(4, peepholes=1), TypeError, "LSTM: expected True or False for peepholes"),
         (lambda: GRU(4, bias=1), TypeError, "GRU: expected True or False for bias"),
         (
             lambda: GRU(4, reset_after="no"),

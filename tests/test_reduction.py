@@ -27,6 +27,11 @@ REDUCTIONS = [
     ReduceMax,
     ReduceMin,
 ]
+#: Those of integers as well, whose results are integers.
+NUMERIC = [Sum, ReduceL1, ReduceProd]
+#: Those of floating numbers alone.
+FLOATING = [Mean, ReduceL2, ReduceLogSumExp]
+
 each_reduction = pytest.mark.parametrize("operator", REDUCTIONS)
 
 #: What the error of n roundings is relative to, for each sum.
@@ -152,7 +157,8 @@ def test_log_sum_exp_of_masked_entries_counts_the_others():
 @pytest.mark.parametrize(
     ("operator", "x", "message"),
     [
-        *((operator(), Spec(("N",), "int64"), "dtype, received int64") for operator in REDUCTIONS),
+        *((operator(), Spec(("N",), "int64"), "dtype, received int64") for operator in FLOATING),
+        *((operator(), Spec(("N",), "bool"), "dtype, received bool") for operator in NUMERIC),
         (Sum(axis=-4), X, "axis in -3..2, received -4"),
         (Sum(axis=(1, -2)), X, r"distinct axes, received \(1, -2\) for 3 axes"),
         (Mean(axis=1), Spec(("N", 0)), r"the mean of, received float32 \(N, 0\)"),

@@ -256,3 +256,30 @@ def test_fields_are_kept_as_plain_python_values():
     assert Resize([np.int64(3), 4]).size == (3, 4)
     scale = Resize(scale=[np.float32(2), 3]).scale
     assert scale == (2.0, 3.0) and all(type(entry) is float for entry in scale)
+
+
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_antialiasing_changes_nothing_where_outputs_are_no_further_apart_than_entries(mode):
+    x = np.random.default_rng(0).normal(size=(1, 1, 5))
+    for out in (5, 8):
+        plain, spread = (Resize(out, mode=mode, antialias=a).forward(x)[0] for a in (False, True))
+        np.testing.assert_array_equal(plain, spread)
+
+
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+@pytest.mark.parametrize("exclude_outside", [False, True])
+def test_antialiasing_keeps_a_constant_and_meets_every_entry(mode, exclude_outside):
+    operator = Resize(3, mode=mode, antialias=True, exclude_outside=exclude_outside)
+    y, saved = operator.forward(np.full((1, 1, 16), 2.0))
+    np.testing.assert_allclose(y, 2.0, rtol=1e-12)
+    (dx,) = operator.backward(saved, np.ones_like(y), (True,))
+    assert (dx > 0).all()
+    assert not (Resize(3, mode=mode).backward(saved, np.ones_like(y), (True,))[0] > 0).all()
+
+
+def test_a_spread_kernel_has_the_weights_of_onnx():
+    # the four entries about an output, 2 entries apart from the next, in quarters and eighths
+    operator = Resize(scale=0.5, mode="linear", antialias=True)
+    ((index, weight),) = operator.taps(Spec((1, 1, 8)))
+    assert index[1].tolist() == [1, 2, 3, 4]
+    np.testing.assert_allclose(weight[1], [0.125, 0.375, 0.375, 0.125])

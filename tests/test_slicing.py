@@ -96,7 +96,7 @@ def test_each_entry_gathers_the_gradients_of_its_copies():
         (Slice((0, 0), (1, 1), axes=(1, -2)), X, r"distinct axes, received \(1, -2\) for 3 axes"),
         (Slice((0, 0), (1, 1)), Spec((4,)), "axis in -1..0, received 1"),
         (Pad(((1, 1),)), X, r"of 1 axes, one for each .* received float32 \(N, 3, 4\)"),
-        (Pad(((1, 1),)), Spec((2,), "int64"), "floating dtype, received int64"),
+        (Pad(((1, 1),), 0.5), Spec((2,), "int64"), "dtype holds 0.5, received int64"),
         (
             Pad(((0, 3),), mode="reflect"),
             Spec((3,)),
@@ -125,9 +125,9 @@ def test_inputs_that_do_not_fit_are_refused(operator, x, message):
         (lambda: Pad(((-1, 1),)), ValueError, "Pad: expected padding of at least 0"),
         (lambda: Pad(((1, 1),), "x"), TypeError, "Pad: expected a number"),
         (
-            lambda: Pad(((1, 1),), mode="wrap"),
+            lambda: Pad(((1, 1),), mode="tile"),
             ValueError,
-            'Pad: expected "constant", "reflect" or "edge" for mode, received \'wrap\'',
+            'Pad: expected "constant", "reflect", "edge" or "wrap" for mode, received \'tile\'',
         ),
     ],
 )

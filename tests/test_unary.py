@@ -155,9 +155,20 @@ def test_a_gradient_nobody_needs_is_none(operator):
 
 
 @pytest.mark.parametrize("operator", EVERY, ids=repr)
-def test_the_symbolic_batch_is_carried_along_and_integers_are_refused(operator):
+def test_the_symbolic_batch_is_carried_along_and_truth_values_are_refused(operator):
     x = Spec(("N", 3, 4))
     assert operator.infer(x) == x
     assert operator.flops(x.bind(2)) == 24
+    with pytest.raises(ShapeError, match=r"an input of a floating .*dtype, received bool"):
+        operator.infer(Spec(("N",), "bool"))
+
+
+@pytest.mark.parametrize("operator", [Exp(), Log(), Sqrt(), Reciprocal(), Erf(), Floor()], ids=repr)
+def test_integers_are_refused_where_the_result_is_none(operator):
     with pytest.raises(ShapeError, match="an input of a floating dtype, received int64"):
         operator.infer(Spec(("N",), "int64"))
+
+
+def test_an_unsigned_number_has_no_negative():
+    with pytest.raises(ShapeError, match="an input of a signed dtype, received uint8"):
+        Neg().infer(Spec(("N",), "uint8"))

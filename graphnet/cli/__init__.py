@@ -1,4 +1,4 @@
-"""The command line: ``graphnet train``, ``check``, ``explain`` and ``devices``."""
+"""The command line: ``graphnet train``, ``check``, ``explain``, ``run`` and others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from graphnet.backends import BackendError
 from graphnet.cli.check import add_check
 from graphnet.cli.devices import add_devices
 from graphnet.cli.explain import add_explain
+from graphnet.cli.export import add_export
+from graphnet.cli.finetune import add_finetune
+from graphnet.cli.run import add_run
+from graphnet.cli.summary import add_draw, add_summary
 from graphnet.cli.train import add_train
 
 __all__ = ["main"]
@@ -37,6 +41,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_train(commands)
     add_check(commands)
+    add_summary(commands)
+    add_draw(commands)
     add_explain(commands)
+    add_run(commands)
+    add_finetune(commands)
+    add_export(commands)
     add_devices(commands)
     return parser

@@ -6,12 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from graphnet import models
 from graphnet.backends import BACKENDS
 from graphnet.cli.arguments import positive_integer, seed_number
-from graphnet.cli.target import find_target
+from graphnet.cli.network import add_network, find_network
 from graphnet.executor import Executor
-from graphnet.graph import Graph
 from graphnet.kernels import PROVIDERS
 
 __all__ = ["add_explain"]
@@ -25,13 +23,7 @@ def add_explain(commands: Any) -> None:
         description="Runs a network on random inputs and shows the plan step by step.",
     )
     explain.set_defaults(run=_explain)
-    explain.add_argument(
-        "model",
-        metavar="MODEL",
-        help=f"one of {', '.join(models.__all__)}, or PACKAGE.MODULE:NAME or FILE.py:NAME, where "
-        "NAME is a graph or a function that gives one, with literal arguments, as in "
-        "graphnet.models:resnet(34)",
-    )
+    add_network(explain)
     explain.add_argument("--batch", type=positive_integer, default=1, help="default 1")
     explain.add_argument("--training", action="store_true", help="forward and reverse")
     explain.add_argument("--backend", choices=sorted(BACKENDS), default="numpy")
@@ -45,7 +37,7 @@ def add_explain(commands: Any) -> None:
 
 def _explain(options: argparse.Namespace) -> int:
     net = Executor(
-        _graph(options.model),
+        find_network(options),
         options.backend,
         seed=options.seed,
         kernels=options.kernels,
@@ -56,23 +48,3 @@ def _explain(options: argparse.Namespace) -> int:
         net.trace(options.trace, options.batch, training=options.training)
         print(f"trace written to {options.trace}")
     return 0
-
-
-def _graph(target: str) -> Graph:
-    if ":" in target:
-        found = find_target(target)
-    elif target in models.__all__:
-        found = getattr(models, target)
-    else:
-        raise ValueError(
-            f"expected one of {', '.join(models.__all__)} or PACKAGE.MODULE:NAME, "
-            f"received {target!r}"
-        )
-    if callable(found) and not isinstance(found, type):
-        try:
-            found = found()
-        except TypeError as error:
-            raise TypeError(f"{target}: {error}; give its arguments, as in {target}(...)") from None
-    if not isinstance(found, Graph):
-        raise TypeError(f"expected a graph, {target} is of type {type(found).__name__}")
-    return found

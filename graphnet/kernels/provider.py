@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from graphnet.kernels import compiled, cuda, naive, onednn, reference
+from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU
+from ops.operator import Operator
 
 __all__ = ["Kernel", "Provider", "get_providers"]
 
@@ -40,11 +42,13 @@ class Provider:
     backends: tuple[str, ...] = ()
     status: Callable[[], tuple[bool, str]] = lambda: (True, "")
     """Whether it works here, and the libraries it uses or what is missing."""
-    fused: bool = False
-    """Whether it serves the operators that fusion makes of layers and the ReLU behind them."""
+    fused: frozenset[type[Operator]] = frozenset()
+    """The operators it serves of those that fusion makes of layers and what is behind them."""
     chains: bool = False
     """Whether it serves chains of elementwise operators."""
 
+
+_NORMALIZED = (BatchNormInferenceReLU, BatchNormReLU)
 
 PROVIDERS = {
     "compiled": Provider(
@@ -53,7 +57,7 @@ PROVIDERS = {
         compiled.prepare,
         backends=("numpy",),
         status=compiled.status,
-        fused=True,
+        fused=frozenset((*_NORMALIZED, ConvMaxPoolReLU, ConvReLU)),
     ),
     "onednn": Provider(
         "Conv, ConvTranspose, AvgPool, GlobalAvgPool, Linear and MatMul in float32, by oneDNN, "
@@ -68,7 +72,7 @@ PROVIDERS = {
         cuda.prepare,
         backends=("cupy",),
         status=cuda.status,
-        fused=True,
+        fused=frozenset(_NORMALIZED),
         chains=True,
     ),
     "naive": Provider(

@@ -46,5 +46,6 @@ def chain(graph: Graph) -> Graph:
 
 
 def _chains(node: Node) -> bool:
-    """Whether a node maps inputs of one shape entry by entry."""
-    return type(node.operator) in FORMULAS and len({v.spec for v in node.inputs if v}) == 1
+    """Whether a node maps floating inputs of one shape entry by entry."""
+    specs = {value.spec for value in node.inputs if value}
+    return type(node.operator) in FORMULAS and len(specs) == 1 and specs.pop().is_floating

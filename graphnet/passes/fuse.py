@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Set
 from typing import Any
 
 from graphnet.graph import Graph
@@ -23,10 +24,12 @@ from ops.operator import Operator, known
 from ops.pooling import MaxPool
 from ops.rectifier import ReLU
 
-__all__ = ["Chains", "fold", "fuse", "sink"]
+__all__ = ["FUSED", "Chains", "fold", "fuse", "sink"]
 
 #: The most channels that count as few, and how many filters a vector of that kernel takes.
 FEW, VECTOR = 4, 16
+#: The operators that fusion makes, where they are wanted.
+FUSED = frozenset((BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU))
 #: What an operator becomes that ReLU follows.
 _RECTIFIED: dict[type[Operator], type[Operator]] = {
     BatchNorm: BatchNormReLU,
@@ -35,12 +38,16 @@ _RECTIFIED: dict[type[Operator], type[Operator]] = {
 }
 
 
-def fuse(graph: Graph) -> Graph:
+def fuse(graph: Graph, kinds: Set[type[Operator]] = FUSED) -> Graph:
     """Make one node of BatchNorm or Conv and the ReLU behind it, or an addition and ReLU.
 
     So are a convolution of few channels, such as a first layer, a max pool by 2x2 and ReLU.  A
     result that somebody else reads, or that is an output of the graph, keeps its node.  The
     parameters are the same objects under the same names, and so are the states.
+
+    Args:
+        graph: what is to be fused.
+        kinds: the operators that may be made of others; all of :data:`FUSED` by default.
 
     >>> import graphnet as gn
     >>> from ops import BatchNorm, ReLU
@@ -49,17 +56,24 @@ def fuse(graph: Graph) -> Graph:
     ['BatchNormReLU']
     """
     chains = Chains(graph)
+    layers = [layer for layer, fused in _RECTIFIED.items() if fused in kinds]
 
     def replace(node: Node, inputs: tuple[Value | None, ...]) -> tuple[Value, ...] | None:
         chains.moved(node, inputs)
         if type(node.operator) is not ReLU:
             return None
-        if first := chains.alone(node.inputs[0], *_RECTIFIED):
+        if first := chains.alone(node.inputs[0], *layers):
             return rectified(first, None, None, node)
-        if pool := chains.alone(node.inputs[0], MaxPool):
+        pool = chains.alone(node.inputs[0], MaxPool)
+        if pool and ConvMaxPoolReLU in kinds:
             first = chains.alone(pool.inputs[0], Conv)
             if first and _is_first_layer(first, pool):
-                fields = {**_fields(first.operator), "pool": pool.operator}
+                windows = _fields(pool.operator)
+                fields = {
+                    **_fields(first.operator),
+                    "pool_size": windows["kernel_size"],
+                    "pool_stride": windows["stride"],
+                }
                 given = dict(zip(first.input_names, chains.inputs(first), strict=True))
                 name = chains.name(first, pool, node)
                 layer = ConvMaxPoolReLU(**fields)
@@ -68,7 +82,7 @@ def fuse(graph: Graph) -> Graph:
             a, b = addition.inputs
             # the later of the two: what it is added to is there already
             for value, other in sorted(((b, a), (a, b)), key=_order, reverse=True):
-                first = chains.alone(value, *_RECTIFIED)
+                first = chains.alone(value, *layers)
                 same = other is not None and other.spec == node.outputs[0].spec
                 if first and same and value is not other:
                     return rectified(first, addition, other, node)

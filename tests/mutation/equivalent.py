@@ -15,6 +15,8 @@ FAR = "Both are so far out that the result is that of infinity, and neither over
 MEETS = "At the border both formulas give the same to rounding"
 NEVER = "The case in which they differ is refused where the operator is made"
 SAME_VIEW = "For one group both are the same view, with an axis of size 1"
+BEYOND_IMAGE = "Both lie so far outside that no entry is met"
+WIDE = "NumPy compares with an integer of any size, where other libraries raise"
 MARGIN = (
     "A margin against rounding that 98,160 combinations of sizes, scales and modes did not need; "
     "kept, as what it costs is one round of a loop"
@@ -79,6 +81,15 @@ EQUIVALENT: dict[tuple[str, str, str | None], str] = {
     ("ops.resize._Axis._most", "down / up", "down * up"): MORE,
     ("ops.resize._Axis._most", "1e-09", "2e-09"): MORE,
     ("ops.resize.Resize.backward", "dx.copy() if dx is dy else dx", "dx.copy()"): COPY,
+    ("ops.attention.ScaledDotProductAttention._quarter_scores", "5.0", "10.0"): FAR,
+    ("ops.grid_sample.GridSample._inside", "4.0", "8.0"): BEYOND_IMAGE,
+    ("ops.grid_sample.GridSample._inside", "3.0", "6.0"): BEYOND_IMAGE,
+    ("ops.grid_sample.GridSample._inside", "at < low", "at <= low"): (
+        "At the edge itself a point is inside, and neither result is taken"
+    ),
+    ("ops.scattering._products_ahead", "step < values.size", "step <= values.size"): MORE,
+    ("ops.triangle.Triangle._kept", "min(max(self.diagonal, -rows), columns)", None): WIDE,
+    ("ops.triangle.Triangle._kept", "max(self.diagonal, -rows)", None): WIDE,
 }
 
 

@@ -9,8 +9,9 @@ from tests.oracles import Lazy
 helper = Lazy("onnx.helper")
 reference = Lazy("onnx.reference")
 
-#: The version of the standard: the first with all operators used here (Swish is the latest).
-OPSET = 24
+#: The version of the standard: the first with all operators used here (ReverseSequence is the
+#: latest).
+OPSET = 28
 
 
 def run(name, *inputs, outputs=1, **attributes):

@@ -13,18 +13,42 @@ import numpy as np
 
 import ops
 from tests.oracles import as_tuple, expect_agreement
+from tests.oracles.onnx_elementwise import (
+    bit_shift,
+    dequantize,
+    dft,
+    lp_normalization,
+    modulo,
+    quantize,
+    to_dtype,
+    triangle,
+)
+from tests.oracles.onnx_indexing import (
+    gather,
+    gather_elements,
+    gather_nd,
+    reverse_sequence,
+    scatter_elements,
+    scatter_nd,
+    tensor_scatter,
+)
 from tests.oracles.onnx_node import integers, run, same, unless_empty, unless_scalar
-from tests.oracles.onnx_sequence import attention, gru, lstm
+from tests.oracles.onnx_sequence import attention, gru, linear_attention, lstm, rnn, rotary
 from tests.oracles.onnx_windows import (
     avg_pool,
     begins_then_ends,
     conv,
     conv_transpose,
+    deform_conv,
+    fold,
     global_lp_pool,
     global_max_pool,
+    grid_sample,
     lp_pool,
     max_pool,
+    max_unpool,
     resize,
+    roi_align,
 )
 
 #: Relative error allowed to float64 sums in another order.
@@ -93,14 +117,12 @@ def top_k(operator, x):
     )
 
 
-def cumsum(operator, x):
-    return run(
-        "CumSum",
-        x,
-        np.int64(operator.axis),
-        exclusive=int(operator.exclusive),
-        reverse=int(operator.reverse),
-    )
+def cumulative(name):
+    def apply(operator, x):
+        flags = {"exclusive": int(operator.exclusive), "reverse": int(operator.reverse)}
+        return run(name, x, np.int64(operator.axis), **flags)
+
+    return apply
 
 
 def flatten(operator, x):
@@ -170,28 +192,6 @@ def space_to_depth(operator, x):
     return run("SpaceToDepth", x, blocksize=operator.block_size)
 
 
-def gather(operator, x, indices):
-    return run("Gather", x, indices.astype(np.int64), axis=operator.axis)
-
-
-def gather_elements(operator, x, indices):
-    axis = operator.axis % x.ndim
-    # the reference implementation wants equal sizes but for the axis, and that from the front
-    met = tuple(slice(None if at == axis else n) for at, n in enumerate(indices.shape))
-    return run("GatherElements", x[met], indices.astype(np.int64), axis=axis)
-
-
-def scatter_elements(operator, x, indices, updates):
-    return run(
-        "ScatterElements",
-        x,
-        indices.astype(np.int64),
-        updates,
-        axis=operator.axis,
-        reduction=operator.reduction,
-    )
-
-
 def one_hot(operator, indices):
     values = np.array([operator.off_value, operator.on_value], operator.dtype)
     depth = np.int64(operator.depth)
@@ -253,13 +253,17 @@ def likelihood(operator, x, labels, weights=None):
 
 #: Relative error allowed where the standard or its reference implementation rounds to float32.
 SINGLE = {
+    ops.DeformConv: 1e-3,  # in its coordinates, which may cancel entries
     ops.Erf: 1e-6,
     ops.GELU: 1e-6,
+    ops.GridSample: 1e-3,  # the same
     ops.GroupNorm: 1e-6,
     ops.HardSwish: 1e-6,
+    ops.LinearAttention: 1e-5,  # sums of what it rounds
     ops.LocalResponseNorm: 1e-6,
     ops.Resize: 1e-5,  # in the weights of its cubic
     ops.ScaledDotProductAttention: 1e-6,
+    ops.RoIAlign: 1e-6,
     ops.SELU: 1e-6,
 }
 
@@ -269,6 +273,7 @@ _TRAINING = "the standard has no such loss"
 _FUSED = "the standard has the operators of the chain, each by itself"
 
 LACKING = {
+    ops.MaxPoolWithIndices: "its reference implementation counts places in a way of its own",
     ops.ConvReLU: _FUSED,
     ops.BatchNormReLU: _FUSED,
     ops.BatchNormInferenceReLU: _FUSED,
@@ -350,7 +355,7 @@ TABLE = {
     ops.ArgMax: extremum_index("ArgMax"),
     ops.ArgMin: extremum_index("ArgMin"),
     ops.TopK: top_k,
-    ops.CumSum: cumsum,
+    ops.CumSum: cumulative("CumSum"),
     # entries moved
     ops.Flatten: flatten,
     ops.Reshape: reshape,
@@ -399,4 +404,45 @@ TABLE = {
     # losses
     ops.SoftmaxCrossEntropy: unless_empty(softmax_cross_entropy),
     ops.NegativeLogLikelihood: unless_empty(likelihood),
+    ops.Acos: same("Acos"),
+    ops.Acosh: same("Acosh"),
+    ops.Asin: same("Asin"),
+    ops.Asinh: same("Asinh"),
+    ops.Atan: same("Atan"),
+    ops.Atanh: same("Atanh"),
+    ops.Cos: same("Cos"),
+    ops.Cosh: same("Cosh"),
+    ops.Sin: same("Sin"),
+    ops.Sinh: same("Sinh"),
+    ops.Tan: same("Tan"),
+    ops.IsNaN: same("IsNaN"),
+    ops.IsInf: same("IsInf", detect_positive="positive", detect_negative="negative"),
+    ops.BitwiseAnd: same("BitwiseAnd"),
+    ops.BitwiseOr: same("BitwiseOr"),
+    ops.BitwiseXor: same("BitwiseXor"),
+    ops.BitwiseNot: same("BitwiseNot"),
+    ops.BitShift: bit_shift,
+    ops.Cast: to_dtype("Cast"),
+    ops.BitCast: to_dtype("BitCast"),
+    ops.Shrink: same("Shrink", lambd="threshold", bias="bias"),
+    ops.Modulo: modulo,
+    ops.Triangle: triangle,
+    ops.CumProd: cumulative("CumProd"),
+    ops.GatherND: gather_nd,
+    ops.ScatterND: scatter_nd,
+    ops.TensorScatter: tensor_scatter,
+    ops.ReverseSequence: reverse_sequence,
+    ops.RotaryEmbedding: rotary,
+    ops.Quantize: quantize,
+    ops.Dequantize: dequantize,
+    ops.GridSample: unless_empty(grid_sample),
+    ops.Fold: fold,
+    ops.MaxUnpool: unless_empty(max_unpool),
+    ops.RNN: rnn,
+    ops.DFT: dft,
+    ops.Determinant: same("Det"),
+    ops.LpNormalization: lp_normalization,
+    ops.LinearAttention: linear_attention,
+    ops.DeformConv: unless_empty(deform_conv),
+    ops.RoIAlign: unless_empty(roi_align),
 }

@@ -136,6 +136,7 @@ def resize(operator, x):
         nearest_mode=operator.nearest,
         cubic_coeff_a=operator.cubic_coefficient,
         exclude_outside=int(operator.exclude_outside and weighs),
+        antialias=int(operator.antialias and weighs),
     )
 
 
@@ -146,3 +147,65 @@ def _misses(coordinates, n, out, scale):
         (place(i, n, out, Fraction(scale)), place(i, n, out, float(scale))) for i in range(out)
     )
     return any(2 * exact % 1 == 0 and exact != near for exact, near in pairs)
+
+
+def max_unpool(operator, x, indices):
+    # the size that the windows of the standard would give: each as far apart as it is long
+    if any(n % pooled for n, pooled in zip(operator.size, x.shape[2:], strict=True)):
+        return None
+    kernel = [n // pooled for n, pooled in zip(operator.size, x.shape[2:], strict=True)]
+    return run("MaxUnpool", x, indices, kernel_shape=kernel, strides=kernel)
+
+
+def fold(operator, x):
+    if x.size == 0:
+        return None  # no size can be inferred beside one of 0
+    attributes = padded_windows(operator, np.empty((1, 1, *operator.size)))
+    kernel = integers(*attributes.pop("kernel_shape"))
+    return run("Col2Im", x, integers(*operator.size), kernel, **attributes)
+
+
+def grid_sample(operator, x, grid):
+    if operator.padding == "reflection" and operator.align_corners and 1 in x.shape[2:]:
+        return None  # the reference implementation divides by the length of an axis of one entry
+    return run(
+        "GridSample",
+        x,
+        grid,
+        mode=operator.mode,
+        padding_mode=operator.padding,
+        align_corners=int(operator.align_corners),
+    )
+
+
+def deform_conv(operator, x, offset, weight, bias=None, mask=None):
+    attributes = padded_windows(operator, x)
+    return run(
+        "DeformConv",
+        x,
+        weight,
+        offset,
+        bias,
+        mask,
+        group=operator.groups,
+        offset_group=operator.offset_groups,
+        **attributes,
+    )
+
+
+def roi_align(operator, x, boxes, examples):
+    if not len(boxes):
+        return None  # no size can be inferred beside one of 0
+    high, wide = per_axis(operator.size, 2)
+    mode = "half_pixel" if operator.aligned else "output_half_pixel"
+    return run(
+        "RoiAlign",
+        x,
+        boxes,
+        examples,
+        output_height=high,
+        output_width=wide,
+        sampling_ratio=operator.samples,
+        spatial_scale=operator.scale,
+        coordinate_transformation_mode=mode,
+    )

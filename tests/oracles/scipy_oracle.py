@@ -210,6 +210,8 @@ def lp_pool(operator, x):
 
 def resize(operator, x):
     """Interpolation by splines of degree 1 at the coordinates of the outputs."""
+    if operator.antialias:
+        return None  # SciPy spreads no kernel
     if operator.mode != "linear":
         return None  # splines of degree 3 are not Keys' convolution, and those of 0 always round up
     size = x.shape[2:]

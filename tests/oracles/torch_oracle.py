@@ -8,17 +8,29 @@ import numpy as np
 
 import ops
 from tests.oracles import Lazy, as_tuple, expect_agreement
-from tests.oracles.torch_sequence import attention, gru, lstm
+from tests.oracles.torch_elementwise import (
+    bitwise_not,
+    cumprod,
+    determinant,
+    dft,
+    infinite,
+    modulo,
+    shrink,
+    triangle,
+)
+from tests.oracles.torch_sequence import attention, gru, lstm, rnn
 from tests.oracles.torch_shape import (
     cut,
     depth_to_space,
     expand,
     from_front,
     gather,
+    gather_nd,
     one_hot,
     pad,
     reshape,
     scatter_elements,
+    scatter_nd,
     space_to_depth,
     split,
     transpose,
@@ -30,8 +42,12 @@ from tests.oracles.torch_windows import (
     avg_pool,
     conv,
     conv_transpose,
+    fold,
+    grid_sample,
     lp_pool,
     max_pool,
+    max_pool_with_indices,
+    max_unpool,
     resize,
 )
 
@@ -254,6 +270,15 @@ def penalty(operator, loss, *weights):
 
 #: Of which operators PyTorch knows nothing, and why.
 LACKING = {
+    ops.DeformConv: "is left to torchvision",
+    ops.RoIAlign: "is left to torchvision",
+    ops.LinearAttention: "has no function for it",
+    ops.Quantize: "has quantized tensors of its own, and no function of scales and zero points",
+    ops.Dequantize: "has quantized tensors of its own, and no function of scales and zero points",
+    ops.TensorScatter: "writes no run at a place of each example",
+    ops.ReverseSequence: "packs sequences of different lengths, and reverses none",
+    ops.RotaryEmbedding: "has no function for it",
+    ops.BitShift: "shifts no unsigned integers but bytes",
     ops.Dropout: "draws its mask from a counter of its own, which no generator of torch shares",
 }
 
@@ -397,4 +422,37 @@ TABLE = {
     ),
     ops.KLDivergence: divergence,
     ops.L2Penalty: penalty,
+    ops.Acos: lambda _, x: x.acos(),
+    ops.Acosh: lambda _, x: x.acosh(),
+    ops.Asin: lambda _, x: x.asin(),
+    ops.Asinh: lambda _, x: x.asinh(),
+    ops.Atan: lambda _, x: x.atan(),
+    ops.Atanh: lambda _, x: x.atanh(),
+    ops.Cos: lambda _, x: x.cos(),
+    ops.Cosh: lambda _, x: x.cosh(),
+    ops.Sin: lambda _, x: x.sin(),
+    ops.Sinh: lambda _, x: x.sinh(),
+    ops.Tan: lambda _, x: x.tan(),
+    ops.IsNaN: lambda _, x: x.isnan(),
+    ops.IsInf: infinite,
+    ops.BitwiseAnd: lambda _, a, b: torch.bitwise_and(a, b),
+    ops.BitwiseOr: lambda _, a, b: torch.bitwise_or(a, b),
+    ops.BitwiseXor: lambda _, a, b: torch.bitwise_xor(a, b),
+    ops.BitwiseNot: bitwise_not,
+    ops.Cast: lambda operator, x: x.to(getattr(torch, operator.dtype)),
+    ops.BitCast: lambda operator, x: x.view(getattr(torch, operator.dtype)),
+    ops.Shrink: shrink,
+    ops.Modulo: modulo,
+    ops.Triangle: triangle,
+    ops.CumProd: cumprod,
+    ops.GatherND: gather_nd,
+    ops.ScatterND: scatter_nd,
+    ops.GridSample: grid_sample,
+    ops.Fold: fold,
+    ops.MaxPoolWithIndices: max_pool_with_indices,
+    ops.MaxUnpool: max_unpool,
+    ops.RNN: rnn,
+    ops.DFT: dft,
+    ops.Determinant: determinant,
+    ops.LpNormalization: lambda operator, x: F.normalize(x, operator.p, operator.axis),
 }

@@ -12,25 +12,32 @@ F = Lazy("torch.nn.functional")
 
 def attention(operator, query, key, value, mask=None):
     batch, queries, keys = len(query), query.shape[1], key.shape[1]
-    causal = operator.causal
-    if mask is not None:
+    if operator.softcap is not None:
+        return None  # PyTorch's function has none
+    groups = operator.key_value_heads or operator.heads
+    before, after = operator.window
+    after = 0 if operator.causal else after
+    ahead = torch.arange(keys) - torch.arange(queries)[:, None] - operator.past
+    visible = (ahead >= (-math.inf if before is None else -before)) & (
+        ahead <= (math.inf if after is None else after)
+    )
+    if mask is None:
+        mask = visible
+    else:
         mask = mask.broadcast_to(batch, operator.heads, queries, keys)
-        if causal:
-            # torch takes a mask or causal, not both
-            visible, causal = torch.ones(queries, keys, dtype=torch.bool).tril(), False
-            hidden = False if mask.dtype == torch.bool else -math.inf
-            mask = torch.where(visible, mask, hidden)
+        mask = torch.where(visible, mask, False if mask.dtype == torch.bool else -math.inf)
     query, key, value = (
-        x.unflatten(2, (operator.heads, x.shape[2] // operator.heads)).transpose(1, 2)
-        for x in (query, key, value)
+        x.unflatten(2, (heads, x.shape[2] // heads)).transpose(1, 2)
+        for x, heads in ((query, operator.heads), (key, groups), (value, groups))
     )
     y = F.scaled_dot_product_attention(
-        query, key, value, mask, is_causal=causal, scale=operator.scale
+        query, key, value, mask, scale=operator.scale, enable_gqa=groups != operator.heads
     )
     return y.transpose(1, 2).flatten(2)
 
 
-def recurrent(module, operator, x, input_weight, hidden_weight, input_bias, hidden_bias, *states):
+def recurrent(module, operator, *inputs, **fields):
+    x, input_weight, hidden_weight, input_bias, hidden_bias, *states = inputs
     network = getattr(torch.nn, module)(
         x.shape[2],
         operator.units,
@@ -38,6 +45,7 @@ def recurrent(module, operator, x, input_weight, hidden_weight, input_bias, hidd
         batch_first=True,
         bidirectional=operator.directions == 2,
         dtype=x.dtype,
+        **fields,
     )
     learned = {}
     for d, suffix in enumerate(("", "_reverse")[: operator.directions]):
@@ -56,9 +64,15 @@ def recurrent(module, operator, x, input_weight, hidden_weight, input_bias, hidd
 
 
 def lstm(operator, *inputs):
-    return recurrent("LSTM", operator, *inputs)
+    if operator.peepholes:
+        return None  # PyTorch's gates do not see the cell
+    return recurrent("LSTM", operator, *inputs[:-1])
 
 
 def gru(operator, *inputs):
     # torch resets after the product only
     return recurrent("GRU", operator, *inputs) if operator.reset_after else None
+
+
+def rnn(operator, *inputs):
+    return recurrent("RNN", operator, *inputs, nonlinearity=operator.activation)

@@ -55,7 +55,7 @@ def pad(operator, x):
     if operator.mode == "constant":
         sides = [n for pair in reversed(operator.padding) for n in pair]
         return F.pad(x, sides, value=operator.value)
-    mode = {"reflect": "reflect", "edge": "replicate"}[operator.mode]
+    mode = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}[operator.mode]
     for axis, pair in enumerate(operator.padding):
         if any(pair):
             # torch pads the last axis of (N, C, L)
@@ -97,8 +97,24 @@ def from_front(operator, x, indices):
 
 
 def scatter_elements(operator, x, indices, updates):
-    function = x.scatter_add if operator.reduction == "add" else x.scatter
-    return function(operator.axis, from_front(operator, x, indices), updates)
+    places = operator.axis, from_front(operator, x, indices)
+    if operator.reduction == "none":
+        return x.scatter(*places, updates)
+    names = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
+    return x.scatter_reduce(*places, updates, names[operator.reduction])
+
+
+def scatter_nd(operator, x, indices, updates):
+    if operator.reduction not in ("none", "add") or not indices.shape[-1]:
+        return None  # PyTorch writes by several indices in these two ways alone
+    places = tuple(indices.long().movedim(-1, 0))
+    return x.index_put(places, updates, accumulate=operator.reduction == "add")
+
+
+def gather_nd(operator, x, indices):
+    if operator.batch_axes:
+        return None  # PyTorch has no batch of its own there
+    return x[tuple(indices.long().movedim(-1, 0))]
 
 
 def one_hot(operator, indices):

@@ -135,6 +135,8 @@ def adaptive_max_pool(size, x):
 
 
 def resize(operator, x):
+    if operator.antialias:
+        return None  # torch's own leaves out what lies outside, and has another cubic
     size = x.shape[2:]
     out = operator.size and per_axis(operator.size, len(size))
     scale = operator.scale and per_axis(operator.scale, len(size))
@@ -174,3 +176,42 @@ def _smooth(operator, rank):
     if rank == 3 or operator.exclude_outside or operator.cubic_coefficient != -0.75:
         return None  # torch's cubic has at most two axes, Keys' a of -0.75, and repeats the border
     return "bicubic"
+
+
+def grid_sample(operator, x, grid):
+    if x.ndim == 3 or operator.mode == "cubic":
+        return None  # two axes or more, and a cubic that leaves points outside where they are
+    mode = {"linear": "bilinear", "nearest": "nearest"}[operator.mode]
+    return F.grid_sample(x, grid, mode, operator.padding, operator.align_corners)
+
+
+def fold(operator, x):
+    image = torch.zeros((1, 1, *operator.size))
+    windows = Windows.over(operator, image)
+    if len(operator.size) != 2 or not len(x) or windows.pad_rest(image).shape != image.shape:
+        return None  # PyTorch has two axes, an example and as much padding at either end
+    return F.fold(
+        x, operator.size, windows.kernel, windows.dilation, windows.padding, windows.stride
+    )
+
+
+def max_pool_with_indices(operator, x):
+    windows = Windows.over(operator, x)
+    if operator.column_major or windows.pad_rest(x, 0.0).shape != x.shape or not x.numel():
+        return None
+    y, places = by_rank("max_pool{}d", x)(
+        x,
+        windows.kernel,
+        windows.stride,
+        windows.padding,
+        windows.dilation,
+        return_indices=True,
+    )
+    planes = torch.arange(x.shape[0] * x.shape[1]).reshape(x.shape[:2])
+    first = planes * math.prod(x.shape[2:])
+    return y, places + first.reshape(*x.shape[:2], *[1] * (x.ndim - 2))
+
+
+def max_unpool(operator, x, indices):
+    planes = torch.zeros((*x.shape[:2], *operator.size), dtype=x.dtype)
+    return planes.flatten().scatter(0, indices.flatten(), x.flatten()).reshape(planes.shape)

@@ -14,7 +14,7 @@ from graphnet.testing.case import Case
 from graphnet.testing.record import Record
 from graphnet.testing.records.activation import each
 from graphnet.testing.strategies import seeds, spaced_array
-from ops.hard import Clip, HardSigmoid, HardSwish, ThresholdedReLU
+from ops.hard import Clip, HardSigmoid, HardSwish, Shrink, ThresholdedReLU
 
 
 @st.composite
@@ -76,7 +76,21 @@ def threshold_cases(draw):
     return Case(operator, (x,), seed)
 
 
+@st.composite
+def shrink_cases(draw):
+    threshold = draw(st.sampled_from((0.25, 0.5, 1.0)))
+    operator = Shrink(threshold, draw(st.sampled_from((0.0, threshold, 0.75, -0.5))))
+    return draw(two_corner_cases(operator, -threshold, threshold))
+
+
+def shrink(operator, value):
+    if value < -operator.threshold:
+        return value + operator.bias
+    return value - operator.bias if value > operator.threshold else 0.0
+
+
 RECORDS = [
+    Record(Shrink, shrink_cases(), each(shrink)),
     Record(Clip, clip_cases(), each(clip)),
     Record(
         ThresholdedReLU,

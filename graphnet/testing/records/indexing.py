@@ -1,6 +1,8 @@
-"""Picking and writing by indices, against loops over the indices, one Python integer at a time."""
+"""Picking by indices, against loops over the indices, one Python integer at a time."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from graphnet.testing.batches import batch_sizes, batched
 from graphnet.testing.case import Case
 from graphnet.testing.record import Record
 from graphnet.testing.strategies import random_array, seeds
-from ops.indexing import Embedding, Gather, GatherElements, OneHot, ScatterElements
+from ops.indexing import Embedding, Gather, GatherElements, GatherND, OneHot
 
 DTYPES = st.sampled_from(("int64", "int32", "int8", "uint8", "uint64"))
 
@@ -81,21 +83,38 @@ def gather_elements(operator, x, indices):
 
 
 @st.composite
-def scatter_elements_cases(draw):
-    reduction = draw(st.sampled_from(("none", "add")))
-    shape, axis, indices, seed = along(draw, distinct=reduction == "none")
-    updates = random_array(indices.shape, seed + 1)
-    operator = ScatterElements(axis, reduction)
-    return Case(operator, (random_array(shape, seed), indices, updates), seed)
+def place_cases(draw, distinct=False, batch=True):
+    """Batch axes, sizes that are indexed, the rest, and indices ``(*batch, *places, k)``."""
+    common = draw(st.lists(batch_sizes, max_size=1 if batch else 0))
+    sizes = draw(st.lists(st.sampled_from((2, 3, 1)), max_size=2))
+    sizes = sizes if distinct or common or sizes else [2]
+    rest = draw(st.lists(st.sampled_from((2, 1, 3)), max_size=1))
+    places = draw(st.lists(st.sampled_from((2, 1, 3)), max_size=2))
+    seed = draw(seeds)
+    rng = np.random.default_rng([seed, 3])
+    if distinct:
+        order = rng.permutation(math.prod(sizes))[: math.prod(places)]
+        places = [len(order)]
+        rows = np.stack(np.unravel_index(order, sizes), axis=-1) if sizes else order[:, None][:, :0]
+    else:
+        rows = rng.integers(0, 2**31, (*common, *places, len(sizes))) % np.array(sizes, "int64")
+    signed = rng.random(rows.shape) < 0.5
+    rows = rows - signed * np.array(sizes, "int64")
+    dtype = draw(st.sampled_from(("int64", "int32", "int8")))
+    return (*common, *sizes, *rest), len(common), np.asarray(rows, dtype), seed
 
 
-def scatter_elements(operator, x, indices, updates):
-    y = x.copy()
-    for at in np.ndindex(indices.shape):
-        target = list(at)
-        target[operator.axis] = int(indices[at])
-        kept = y[tuple(target)] if operator.reduction == "add" else 0.0
-        y[tuple(target)] = kept + updates[at]
+@st.composite
+def gather_nd_cases(draw):
+    shape, common, indices, seed = draw(place_cases())
+    return Case(GatherND(common), (random_array(shape, seed), indices), seed)
+
+
+def gather_nd(operator, x, indices):
+    common, count = operator.batch_axes, indices.shape[-1]
+    y = np.empty((*indices.shape[:-1], *x.shape[common + count :]))
+    for at in np.ndindex(indices.shape[:-1]):
+        y[at] = x[(*at[:common], *map(int, indices[at]))]
     return y
 
 
@@ -155,7 +174,7 @@ def one_hot(operator, indices):
 RECORDS = [
     Record(Gather, gather_cases(), gather, linear=("x",)),
     Record(GatherElements, gather_elements_cases(), gather_elements, linear=("x",)),
-    Record(ScatterElements, scatter_elements_cases(), scatter_elements, linear=("x", "updates")),
+    Record(GatherND, gather_nd_cases(), gather_nd, linear=("x",)),
     Record(Embedding, embedding_cases(), embedding, linear=("weight",)),
     Record(OneHot, one_hot_cases(), one_hot),
 ]

@@ -18,14 +18,22 @@ from graphnet.testing.records.recurrent import (
     times_of,
     unit_counts,
 )
+from graphnet.testing.strategies import random_array
 from ops.lstm import LSTM
 
 
 @st.composite
 def cases(draw):
-    lstm = LSTM(draw(unit_counts), direction=draw(directions), bias=draw(st.booleans()))
+    lstm = LSTM(
+        draw(unit_counts),
+        direction=draw(directions),
+        bias=draw(st.booleans()),
+        peepholes=draw(st.booleans()),
+    )
     seed, inputs = draw(fitting_inputs(lstm, states=2))
-    return Case(lstm, inputs, seed)
+    shape = (lstm.directions, 3 * lstm.units)
+    peephole = random_array(shape, seed + 7) if lstm.peepholes else None
+    return Case(lstm, (*inputs, peephole), seed)
 
 
 def reference(
@@ -37,6 +45,7 @@ def reference(
     hidden_bias=None,
     initial_hidden=None,
     initial_cell=None,
+    peephole=None,
 ):
     units, orders = operator.units, times_of(operator, x.shape[1])
     y = np.zeros((*x.shape[:2], len(orders) * units))
@@ -51,8 +60,10 @@ def reference(
                 gates = [a + b for a, b in zip(fed, kept, strict=True)]
                 for k in range(units):
                     i, f, g, o = gates[k::units]
+                    to_i, to_f, to_o = (0.0,) * 3 if peephole is None else peephole[d, k::units]
+                    i, f = i + to_i * c[k], f + to_f * c[k]
                     c[k] = logistic(f) * c[k] + logistic(i) * math.tanh(g)
-                    h[k] = logistic(o) * math.tanh(c[k])
+                    h[k] = logistic(o + to_o * c[k]) * math.tanh(c[k])
                 y[n, t, d * units : (d + 1) * units] = h
             hidden[d, n], cell[d, n] = h, c
     return y, hidden, cell

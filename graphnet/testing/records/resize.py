@@ -65,6 +65,7 @@ def cases(draw):
         nearest=draw(st.sampled_from(tuple(ROUNDINGS))),
         cubic_coefficient=draw(st.sampled_from((-0.75, -0.5, -1.0))),
         exclude_outside=draw(st.booleans()),
+        antialias=draw(st.booleans()),
     )
     seed = draw(seeds)
     x = random_array((draw(batch_sizes), draw(st.integers(1, 2)), *size), seed)
@@ -84,15 +85,17 @@ def weights(operator, i, n, out, scale):
     at = COORDINATES[operator.coordinates](i, n, out, scale)
     if operator.mode == "nearest":
         return [(min(max(ROUNDINGS[operator.nearest](at), 0), n - 1), 1.0)]
-    near = range(math.floor(at) - 2, math.floor(at) + 4)
+    spread = max(1 / scale, 1) if operator.antialias else Fraction(1)
+    reach = math.ceil(2 * spread)
+    near = range(math.floor(at) - reach, math.floor(at) + reach + 2)
     if operator.mode == "linear":
-        found = {j: max(1 - abs(at - j), 0) for j in near}
+        found = {j: max(1 - abs(at - j) / spread, 0) for j in near}
     else:
-        found = {j: keys(at - j, Fraction(operator.cubic_coefficient)) for j in near}
-        if operator.exclude_outside:
-            found = {j: weight for j, weight in found.items() if 0 <= j < n}
-            total = sum(found.values())
-            found = {j: weight / total for j, weight in found.items()}
+        found = {j: keys((at - j) / spread, Fraction(operator.cubic_coefficient)) for j in near}
+    if operator.exclude_outside and (operator.mode == "cubic" or spread > 1):
+        found = {j: weight for j, weight in found.items() if 0 <= j < n}
+    total = sum(found.values())
+    found = {j: weight / total for j, weight in found.items()}
     return [(min(max(j, 0), n - 1), float(weight)) for j, weight in found.items()]
 
 

@@ -80,10 +80,15 @@ def slice_reference(operator, x):
 @st.composite
 def pad_cases(draw):
     shape = draw(batched(min_rank=0, max_rank=3))
-    mode = draw(st.sampled_from(("reflect", "edge", "constant")))
+    mode = draw(st.sampled_from(("reflect", "edge", "wrap", "constant")))
     padding = []
     for n in shape:
-        most = {"constant": 2, "edge": 2 * (n > 0), "reflect": min(max(n - 1, 0), 2)}[mode]
+        most = {
+            "constant": 2,
+            "edge": 2 * (n > 0),
+            "reflect": min(max(n - 1, 0), 2),
+            "wrap": min(n, 2),
+        }[mode]
         padding.append((draw(st.integers(0, most)), draw(st.integers(0, most))))
     seed = draw(seeds)
     operator = Pad(tuple(padding), draw(st.sampled_from((0.0, -2.5, 1.0))), mode)
@@ -101,6 +106,8 @@ def pad(operator, x):
                 source[axis] = min(max(source[axis], 0), n - 1)
             elif operator.mode == "reflect":
                 source[axis] = n - 1 - abs(n - 1 - abs(source[axis]))
+            elif operator.mode == "wrap" and n:
+                source[axis] %= n
         if all(0 <= i < n for i, n in zip(source, x.shape, strict=True)):
             y[index] = x[tuple(source)]
     return y
