@@ -10,6 +10,7 @@ from graphnet.debug import ContractError
 from graphnet.executor import Executor, ExecutorError, TrainingStep
 from graphnet.feeds import FeedError
 from graphnet.graph import Graph
+from graphnet.out_of_memory import OutOfMemoryError
 from graphnet.training import Trainer
 from graphnet.values import Constant, GraphError, Input, Node, Parameter, State, Value
 from graphnet.weights import WeightsError, WeightsReport
@@ -27,6 +28,7 @@ __all__ = [
     "GraphError",
     "Input",
     "Node",
+    "OutOfMemoryError",
     "Parameter",
     "State",
     "Trainer",

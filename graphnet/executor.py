@@ -6,7 +6,9 @@ gradients of a value that fans out, and lets each go once it is consumed.
 
 from __future__ import annotations
 
+import gc
 import os
+import traceback
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +25,7 @@ from graphnet.kernels import PlacedKernel, get_providers
 from graphnet.kernels.compiled import find_advance
 from graphnet.kernels.tools import HOST, DeviceTools, Tools
 from graphnet.optim import Optimizer
+from graphnet.out_of_memory import OutOfMemoryError, bytes_of, largest_batch, say
 from graphnet.passes import chain, fold, for_inference, fuse, sink
 from graphnet.plan import Plan, Reverse, bind_spec, make_plan, make_reverse
 from graphnet.program import Blocks, Program, ReverseProgram
@@ -256,6 +259,7 @@ class Executor:
         Raises:
             FeedError: a feed is missing, unknown, or of the wrong shape, dtype or range.
             ShapeError: a node cannot work with this batch size.
+            OutOfMemoryError: the device has no room; the message says what would fit.
         """
         differentiate = training if differentiate is None else differentiate
         if isinstance(outputs, str):
@@ -265,6 +269,17 @@ class Executor:
         plan = planned.plan
         check_domains(plan, feeds)
         self._last = None
+        try:
+            return self._forward(planned, feeds, differentiate)
+        except MemoryError as error:
+            del planned
+            raise self._out_of_memory(error, plan, names, differentiate) from error
+
+    def _forward(
+        self, planned: _Planned, feeds: Mapping[str, Any], differentiate: bool
+    ) -> dict[str, Array]:
+        """As :meth:`forward`, with a plan and what was found to fit it."""
+        plan = planned.plan
         if planned.program is None:
             values = self._values(plan, feeds)
             saved = run_forward(plan, values, debug=self.debug)
@@ -341,6 +356,7 @@ class Executor:
             ExecutorError: there is no forward pass to reverse, or no ``gradient`` for an
                 output that is no scalar.
             GraphError: an output or name is unknown.
+            OutOfMemoryError: as for :meth:`forward`.
         """
         return self._backward(output, gradient, wrt, own=True)
 
@@ -353,12 +369,23 @@ class Executor:
                 "backward before forward: call forward(..., training=True) or "
                 "forward(..., differentiate=True) first, once for each backward"
             )
-        planned, saved = self._last.planned, self._last.saved
-        plan = planned.plan
+        last, plan = self._last, self._last.planned.plan
         wanted = self.trainable if wrt is None else list(wrt)
         reverse = self._reverse(plan, output, wanted)
         seed = self._seed(plan, reverse, gradient)
         self._last = None
+        try:
+            return self._backward_of(last, reverse, seed, wanted, own=own)
+        except MemoryError as error:
+            del last
+            raise self._out_of_memory(error, plan, tuple(plan.outputs), True) from error
+
+    def _backward_of(
+        self, last: _Pass, reverse: Reverse, seed: Any, wanted: list[str], *, own: bool
+    ) -> dict[str, Array]:
+        """The gradients that a forward pass leads to."""
+        planned, saved = last.planned, last.saved
+        plan = planned.plan
         if planned.program is None:
             gradients = run_reverse(plan, reverse, saved, seed, debug=self.debug)
         else:
@@ -636,6 +663,33 @@ class Executor:
             )
         return planned
 
+    def _out_of_memory(
+        self, error: MemoryError, plan: Plan, outputs: tuple[str, ...], differentiate: bool
+    ) -> OutOfMemoryError:
+        """Let all memory of runs go, and say what would fit."""
+        traceback.clear_frames(error.__traceback__)
+        self._blocks.release()
+        self._forget()
+        free = self.backend.release()
+
+        def needed(batch: int) -> int:
+            form = self._form(plan.training, outputs, differentiate)
+            planned = self._plan(form, plan.training, outputs, batch, differentiate)
+            return bytes_of(planned.plan, planned.program)
+
+        takes = needed(plan.batch)
+        fit = None
+        if free is not None and free < takes:
+            fit = largest_batch(needed, plan.batch, free)
+        self._forget()
+        return OutOfMemoryError(say(plan, takes, free, fit))
+
+    def _forget(self) -> None:
+        """Let plans go, and arrays that lie in cycles of closures."""
+        self._last = self._recent = None
+        self._plans.clear()
+        gc.collect()
+
     def _programmed(self, plan: Plan, dropped: frozenset[int] = frozenset()) -> _Planned:
         """A plan with its program, and the reverse pass that training makes in the same block."""
         program = self._program(plan, dropped)
@@ -741,7 +795,8 @@ class Executor:
 def _likeness(feed: tuple[str, Any]) -> tuple[Any, ...]:
     """What of a feed decides whether it fits, and which plan it needs."""
     name, array = feed
-    return name, type(array), getattr(array, "shape", None), getattr(array, "dtype", None)
+    shape, dtype = getattr(array, "shape", None), getattr(array, "dtype", None)
+    return name, type(array), shape, dtype, getattr(array, "device", None)
 
 
 class TrainingStep:

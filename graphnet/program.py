@@ -765,7 +765,7 @@ class Blocks:
     def attach(self, program: Program) -> None:
         """See that a program is bound to the block."""
         if len(self._main) < program.nbytes:
-            self._release()
+            self._unbind()
             self._main = self._new_block(0)  # the old one goes before the new one comes
             self._main = self._new_block(program.nbytes)
         if program.block is not self._main:
@@ -784,7 +784,12 @@ class Blocks:
             reverse.bind(self._annex)
             self._bound.append(reverse)
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Let both blocks go."""
+        self._unbind()
+        self._main = self._annex = self._new_block(0)
+
+    def _unbind(self) -> None:
         for program in self._bound:
             program.unbind()
         self._bound = []
