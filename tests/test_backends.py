@@ -23,14 +23,7 @@ from graphnet.backends.strict import StrictArray, shares_memory
 from graphnet.feeds import check_feeds
 from ops import ReLU
 from ops.arrays import namespace
-
-
-def cupy_works() -> bool:
-    try:
-        get_backend("cupy")
-    except BackendError:
-        return False
-    return True
+from tests.cards import cupy_works
 
 
 @pytest.fixture(params=["numpy", "strict", pytest.param("cupy", marks=pytest.mark.gpu)])

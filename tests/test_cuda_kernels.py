@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from graphnet.backends import get_backend
 from graphnet.kernels import cuda
 from graphnet.kernels.chain import Chain
 from graphnet.kernels.cuda import device
@@ -46,15 +47,21 @@ from ops import (
     Tanh,
 )
 from ops.operator import Operator
-from tests.emulator import EmulatedDevice, needs_compiler
+from tests.cards import cupy_works
+from tests.emulator import EmulatedDevice
 from tests.test_cpu_kernels import compare
 
 SOURCES = sorted(path.name for path in Path(device.__file__).parent.glob("*.cu"))
+#: The device of the kernels where there is a card, made when a test first asks for it.
+CARD = device.get_device
 #: Error beside the reference in float64, relative to the largest entry; see ``PLACED`` of the
 #: kernels of the processor.
 TOLERANCE = 1e-4
 
-pytestmark = needs_compiler
+#: For tests whose fixture says no more than which device is meant.
+same_device = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 class OnNumPy(EmulatedDevice):
@@ -72,13 +79,48 @@ def on_numpy(monkeypatch):
     return found
 
 
+class OnCard:
+    """A kernel of the card that takes and gives NumPy arrays."""
+
+    def __init__(self, kernel):
+        self._kernel, self._backend, self.terms = kernel, get_backend("cupy"), kernel.terms
+
+    def forward(self, *arrays):
+        results, saved = self._kernel.forward(*map(self._over, arrays))
+        return self._back(results), saved
+
+    def backward(self, saved, dy, needs):
+        there = tuple(map(self._over, dy)) if isinstance(dy, tuple) else self._over(dy)
+        return self._back(self._kernel.backward(saved, there, needs))
+
+    def _over(self, array):
+        return None if array is None else self._backend.from_host(array)
+
+    def _back(self, found):
+        if isinstance(found, tuple):
+            return tuple(map(self._back, found))
+        return None if found is None else self._backend.to_host(found)
+
+
+@pytest.fixture(params=["emulated", pytest.param("cupy", marks=pytest.mark.gpu)])
+def placed(request, monkeypatch):
+    """What makes of a kernel one for NumPy arrays, emulated or on the card."""
+    if request.param == "emulated":
+        return lambda kernel: kernel
+    if not cupy_works():
+        pytest.skip("no CUDA device")
+    card = CARD()
+    monkeypatch.setattr(device, "get_device", lambda: card)
+    return OnCard
+
+
 @pytest.mark.parametrize(
     "operator",
     [Abs, Add, AvgPool, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Exp,
      GELU, GlobalAvgPool, LayerNorm, LeakyReLU, Log, MaxPool, Multiply, Neg, ReLU, Sigmoid, SiLU,
      Softplus, Sqrt, Subtract, Tanh],
 )  # fmt: skip
-def test_kernels_agree_with_the_reference_on_every_record(operator):
+def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
     served = []
 
     def check(case):
@@ -86,7 +128,7 @@ def test_kernels_agree_with_the_reference_on_every_record(operator):
         kernel = cuda.prepare(single.operator, single.specs)
         if kernel is not None:
             served.append(kernel)
-            compare(kernel, single, TOLERANCE)
+            compare(placed(kernel), single, TOLERANCE)
 
     for record in RECORDS:
         if record.operator is operator:
@@ -143,11 +185,12 @@ def test_statistics_of_any_number_of_rows_keep_their_digits_beside_a_large_mean(
 
 
 @given(st.integers(1, 9), st.integers(1, 600), st.integers(0, 1000))
-def test_the_loss_over_rows_agrees_with_the_reference(rows, classes, seed):
+@same_device
+def test_the_loss_over_rows_agrees_with_the_reference(placed, rows, classes, seed):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, classes)).astype("float32") * 10
     case = Case(SoftmaxCrossEntropy(), (x, rng.integers(0, classes, rows)), seed)
-    compare(cuda.prepare(case.operator, case.specs), case, TOLERANCE)
+    compare(placed(cuda.prepare(case.operator, case.specs)), case, TOLERANCE)
 
 
 @pytest.mark.parametrize(
@@ -180,12 +223,15 @@ def test_what_a_loss_makes_of_extremes_is_what_the_reference_makes(x, labels):
     key=st.integers(0, 2**64 - 1),
     counter=st.sampled_from((0, 5, 2**32 - 1, 2**40)),
 )
-def test_dropout_drops_what_the_reference_drops_bit_for_bit(shape, probability, key, counter):
+@same_device
+def test_dropout_drops_what_the_reference_drops_bit_for_bit(
+    placed, shape, probability, key, counter
+):
     rng = np.random.default_rng(0)
     operator = Dropout(probability)
     given_ = (rng.normal(size=shape).astype("float32"), np.array([key], "uint64"),
               np.array([counter], "uint64"))  # fmt: skip
-    kernel = cuda.prepare(operator, tuple(Spec(a.shape, a.dtype.name) for a in given_))
+    kernel = placed(cuda.prepare(operator, tuple(Spec(a.shape, a.dtype.name) for a in given_)))
     (y, new_key, new_counter), saved = kernel.forward(*given_)
     (wanted, wanted_key, wanted_counter), wanted_saved = operator.forward(*given_)
     np.testing.assert_allclose(y, wanted, rtol=1e-6)
@@ -207,13 +253,14 @@ CHAINS = [
 
 @pytest.mark.parametrize("parts", CHAINS)
 @given(seed=st.integers(0, 1000), size=st.integers(1, 600))
-def test_a_chain_is_what_its_operators_make_one_after_the_other(parts, seed, size):
+@same_device
+def test_a_chain_is_what_its_operators_make_one_after_the_other(placed, parts, seed, size):
     rng = np.random.default_rng(seed)
     chain = Chain(parts)
     given_ = tuple(rng.normal(size=(2, size)).astype("float32") for _ in range(chain.count))
     kernel = cuda.prepare(chain, tuple(Spec(x.shape) for x in given_))
     assert isinstance(kernel, CudaElementwise)
-    compare(kernel, Case(chain, given_, seed), TOLERANCE)
+    compare(placed(kernel), Case(chain, given_, seed), TOLERANCE)
 
 
 @pytest.mark.parametrize("operator", [MaxPool(3, stride=2, padding=1), ReLU(), LayerNorm()])

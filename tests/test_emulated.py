@@ -1,6 +1,6 @@
-"""Whole networks on the emulated card: plans, memory and kernels as on "cupy", without one.
+"""Whole networks on the emulated card, and on a real one where there is one.
 
-Arrays are strict: nothing is converted unseen, and every transfer is counted.
+On the emulated one arrays are strict: nothing is converted unseen, and every transfer is counted.
 """
 
 from __future__ import annotations
@@ -26,9 +26,20 @@ from ops import (
     SoftmaxCrossEntropy,
     Tanh,
 )
-from tests.emulator import EmulatedBackend, emulated, needs_compiler  # noqa: F401
+from tests.cards import CountingCupy, cupy_works
+from tests.emulator import EmulatedBackend, emulated  # noqa: F401
 
-pytestmark = [needs_compiler, pytest.mark.usefixtures("emulated")]
+
+@pytest.fixture(params=["emulated", pytest.param("cupy", marks=pytest.mark.gpu)], autouse=True)
+def make_backend(request):
+    """The class of the backend that networks run on."""
+    if request.param == "emulated":
+        request.getfixturevalue("emulated")
+        return EmulatedBackend
+    if not cupy_works():
+        pytest.skip("no CUDA device")
+    return CountingCupy
+
 
 #: Sums in another order: a few roundings of float32, relative to the largest entry.
 TOLERANCE = 1e-4
@@ -61,9 +72,15 @@ def feeds_of(graph, batch):
     return {"image": image, "label": rng.integers(0, 5, batch)}
 
 
-def pair(make):
-    graph = make()
-    return gn.Executor(graph, EmulatedBackend()), gn.Executor(graph, kernels="reference")
+@pytest.fixture
+def pair(make_backend):
+    """A network on the card and on NumPy."""
+
+    def both(make):
+        graph = make()
+        return gn.Executor(graph, make_backend()), gn.Executor(graph, kernels="reference")
+
+    return both
 
 
 def expect_close(found, wanted):
@@ -72,7 +89,7 @@ def expect_close(found, wanted):
 
 
 @pytest.mark.parametrize("make", [convolutional, gated])
-def test_outputs_gradients_and_states_are_those_of_numpy_at_every_batch_size(make):
+def test_outputs_gradients_and_states_are_those_of_numpy_at_every_batch_size(pair, make):
     card, host = pair(make)
     for batch in (4, 3, 4):
         feeds = feeds_of(host.graph, batch)
@@ -91,7 +108,7 @@ def test_outputs_gradients_and_states_are_those_of_numpy_at_every_batch_size(mak
 
 
 @pytest.mark.parametrize("make", [convolutional, gated])
-def test_inference_is_that_of_numpy(make):
+def test_inference_is_that_of_numpy(pair, make):
     card, host = pair(make)
     image = feeds_of(host.graph, 4)["image"]
     found = card.forward(outputs=["logits"], image=image)["logits"]
@@ -100,7 +117,7 @@ def test_inference_is_that_of_numpy(make):
 
 @pytest.mark.parametrize("make", [convolutional, gated])
 @pytest.mark.parametrize("optimizer", [gn.optim.SGD(0.1, momentum=0.9), gn.optim.AdamW(0.01)])
-def test_training_is_that_of_numpy_and_a_step_moves_nothing_over(make, optimizer):
+def test_training_is_that_of_numpy_and_a_step_moves_nothing_over(pair, make, optimizer):
     card, host = pair(make)
     steps = [net.training_step(optimizer) for net in (card, host)]
     feeds = feeds_of(host.graph, 4)
@@ -126,12 +143,12 @@ def residual():
     return gn.Graph(loss=Mean()(y))
 
 
-def test_what_is_computed_again_under_a_memory_limit_is_the_same():
+def test_what_is_computed_again_under_a_memory_limit_is_the_same(make_backend):
     feeds = {"x": np.random.default_rng(0).normal(size=(64, 16)).astype("float32")}
     sizes, gradients = [], []
     for share in (None, 0.9):
         limit = None if share is None else int(share * sizes[0])
-        net = gn.Executor(residual(), EmulatedBackend(), memory_limit=limit)
+        net = gn.Executor(residual(), make_backend(), memory_limit=limit)
         net.forward(training=True, **feeds)
         found = net.backward("loss")
         gradients.append({name: net.to_host(array) for name, array in found.items()})
@@ -141,16 +158,16 @@ def test_what_is_computed_again_under_a_memory_limit_is_the_same():
         np.testing.assert_array_equal(gradients[1][name], gradient)
 
 
-def test_what_only_the_processor_fuses_stays_a_chain_of_operators():
+def test_what_only_the_processor_fuses_stays_a_chain_of_operators(make_backend):
     x = gn.Input("x", ("N", 3, 8, 8))
     y = MaxPool(2)(ReLU()(Conv(16, 3, padding=1)(x)))
-    net = gn.Executor(gn.Graph(y=ReLU()(Conv(4, 3)(y))), EmulatedBackend())
+    net = gn.Executor(gn.Graph(y=ReLU()(Conv(4, 3)(y))), make_backend())
     table = net.explain(2, training=True)
     assert "ConvReLU" not in table and "ConvMaxPoolReLU" not in table
     assert table.count("Conv ") == 2
 
 
-def test_the_kernels_of_the_card_serve_and_chains_are_one_of_them():
+def test_the_kernels_of_the_card_serve_and_chains_are_one_of_them(pair):
     card, _ = pair(gated)
     table = card.explain(4, training=True)
     assert "Chain" in table and "cuda" in table

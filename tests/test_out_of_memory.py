@@ -10,7 +10,7 @@ from graphnet.backends.strict import StrictBackend
 from graphnet.kernels.tools import DeviceTools
 from graphnet.out_of_memory import bytes_of, largest_batch
 from ops import BatchNorm, Linear, MeanSquaredError, ShapeError, Tanh
-from tests.emulator import EmulatedBackend, emulated, needs_compiler  # noqa: F401
+from tests.emulator import EmulatedBackend, emulated  # noqa: F401
 
 
 def network(norm=True):
@@ -52,7 +52,6 @@ def card(monkeypatch, emulated):  # noqa: F811
     return Card(monkeypatch, 1 << 40)
 
 
-@needs_compiler
 def test_a_step_that_does_not_fit_says_which_batch_would_and_that_one_runs(card):
     net = gn.Executor(network(), EmulatedBackend())
     net.forward(training=True, **feeds(32))
@@ -70,7 +69,6 @@ def test_a_step_that_does_not_fit_says_which_batch_would_and_that_one_runs(card)
     assert step.count == 1
 
 
-@needs_compiler
 def test_not_even_one_example_fits(card):
     card.room = 16
     net = gn.Executor(network(norm=False), EmulatedBackend())

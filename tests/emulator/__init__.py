@@ -29,8 +29,6 @@ from graphnet.kernels.cuda import device
 HEADER = Path(__file__).with_name("emulator.h")
 COMPILER = shutil.which("g++")
 
-needs_compiler = pytest.mark.skipif(COMPILER is None, reason="g++ is not installed")
-
 
 class EmulatedDevice:
     """Compiles with g++, and launches in the calling thread."""
@@ -42,6 +40,8 @@ class EmulatedDevice:
         self.xp = StrictBackend().xp
 
     def function(self, source: str, name: str, options: tuple[str, ...] = ()) -> Any:
+        if COMPILER is None:
+            pytest.skip("g++ is not installed")
         library = compiled(source, options)
         entry = getattr(library, f"launch_{name}")
 
@@ -74,7 +74,7 @@ def _value(argument: Any) -> Any:
 @functools.cache
 def compiled(source: str, options: tuple[str, ...]) -> ctypes.CDLL:
     """The shared library of a CUDA source."""
-    assert COMPILER, "see needs_compiler"
+    assert COMPILER, "function saw to it"
     parts = re.split(r"^KERNEL (\w+)", source, flags=re.M)
     exports = []
     for name, body in zip(parts[1::2], parts[2::2], strict=True):
