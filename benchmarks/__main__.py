@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks import cpu, seed
+from benchmarks import cpu, memory, seed
 
-BENCHMARKS = {"cpu": cpu, "seed": seed}
+BENCHMARKS = {"cpu": cpu, "memory": memory, "seed": seed}
 
 
 def main() -> None:

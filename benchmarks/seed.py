@@ -1,32 +1,52 @@
-"""Nested loops against vectorised kernels, on the inputs of a university course.
+"""Nested loops, vectorised and fast kernels and PyTorch, on the inputs of a university course.
 
 Convolution: x (10, 3, 31, 31), w (25, 3, 3, 3), stride 2, padding 1.  Max pooling: x
-(40, 3, 32, 32), 2x2 windows, stride 2.  All in float64, as the course has it, unless
-``--dtype`` says otherwise.  Both sides are checked to agree before anything is timed.
+(40, 3, 32, 32), 2x2 windows, stride 2.  All take arrays in the order of their axes: what a fast
+kernel wants otherwise it turns within the time that is measured, and weights are prepared anew in
+every call.  PyTorch's functions are called below its bookkeeping for gradients, which is faster.
+All results are checked to agree before anything is timed.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import os
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from benchmarks.timing import alternate, machine, write_json
 from graphnet.draw import render_table
 from graphnet.kernels import PROVIDERS as KERNELS
+from graphnet.kernels import PlacedKernel
+from graphnet.kernels.compiled import rearranged
+from graphnet.kernels.placed import Memory, allocate, in_turn
 from ops import Conv, MaxPool, Operator, Spec
 
-PROVIDERS = ("naive", "reference")
+#: What computes, with the kernels it asks for in turn.
+SIDES = {"naive": ("naive",), "reference": ("reference",), "fast": ("compiled", "onednn")}
+#: Largest difference from the naive loops, relative to the largest entry.
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+
+#: Both directions of a side, and what they give: the result and its gradients.
+_Side = tuple[Callable[[], Any], Callable[[], Any], list[np.ndarray]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this benchmark."""
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each (median)")
-    parser.add_argument("--dtype", choices=("float32", "float64"), default="float64")
+    parser.add_argument(
+        "--dtype",
+        choices=tuple(TOLERANCE),
+        default="float32",
+        help="of all arrays; fast kernels are there in float32 alone",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
-    """Time both kernels forward and in reverse; print times and factors."""
+    """Time all sides forward and in reverse; print times and factors."""
     rng = np.random.default_rng(231)
 
     def draw(*shape: int) -> np.ndarray:
@@ -43,50 +63,136 @@ def run(options: argparse.Namespace) -> None:
     for name, (operator, inputs) in work.items():
         specs = tuple(Spec(x.shape, x.dtype.name) for x in inputs)
         dy = draw(*operator.infer(*specs).shape)
-        needs = (True,) * len(inputs)
-        forward, backward = {}, {}
-        results = {}
-        for provider in PROVIDERS:
-            kernel = KERNELS[provider].prepare(operator, specs)
-            assert kernel is not None, f"{provider} serves {name}"
-            y, saved = kernel.forward(*inputs)
-            results[provider] = [y, *kernel.backward(saved, dy, needs)]
-            forward[provider] = lambda kernel=kernel: kernel.forward(*inputs)  # noqa: B023
-            backward[provider] = lambda kernel=kernel, saved=saved: kernel.backward(
-                saved,
-                dy,  # noqa: B023
-                needs,  # noqa: B023
-            )
-        difference = max(
-            float(np.abs(a - b).max())
-            for a, b in zip(results["naive"], results["reference"], strict=True)
-        )
-        tolerance = 1e-8 if options.dtype == "float64" else 1e-3
-        if not difference <= tolerance:
-            raise SystemExit(f"{name}: naive and reference differ by {difference}")
-        for direction, functions in (("forward", forward), ("backward", backward)):
+        sides = {}
+        for side, providers in SIDES.items():
+            kernels = [KERNELS[provider].prepare(operator, specs) for provider in providers]
+            kernel = next((k for k in kernels if k is not None), None)
+            if isinstance(kernel, PlacedKernel):
+                sides[side] = _bound(kernel, inputs, dy)
+            elif kernel is not None and side != "fast":
+                sides[side] = _called(kernel, inputs, dy)
+        if importlib.util.find_spec("torch"):
+            sides["PyTorch"] = _torch(operator, inputs, dy)
+        difference = _difference(sides)
+        if not difference <= TOLERANCE[options.dtype]:
+            raise SystemExit(f"{name}: results differ by {difference:.1e} of the largest")
+        for number, direction in enumerate(("forward", "backward")):
+            functions = {side: parts[number] for side, parts in sides.items()}
             seconds = alternate(functions, options.rounds)
             figures.append(
                 {
                     "work": f"{name} {direction}",
-                    "naive_ms": seconds["naive"] * 1e3,
-                    "reference_ms": seconds["reference"] * 1e3,
-                    "factor": seconds["naive"] / seconds["reference"],
+                    "us": {side: value * 1e6 for side, value in seconds.items()},
                     "largest_difference": difference,
                 }
             )
+    shown = list(figures[0]["us"])
     rows = [
         (
             str(row["work"]),
-            f"{row['naive_ms']:,.2f}",
-            f"{row['reference_ms']:.3f}",
-            f"{row['factor']:,.0f}x",
-            f"{row['largest_difference']:.1e}",
+            *(f"{row['us'][side]:,.1f}" for side in shown),
+            *(_factor(row["us"], side, "naive") for side in ("reference", "fast")),
+            _factor(row["us"], "fast", "PyTorch"),
         )
         for row in figures
     ]
-    columns = ("work", "naive ms", "reference ms", "factor", "largest difference")
+    columns = (
+        "work",
+        *(f"{side}, us" for side in shown),
+        "naive / reference",
+        "naive / fast",
+        "PyTorch / fast",
+    )
     title = f"{options.dtype}, medians of {options.rounds}, {machine()['processor']}"
     print(render_table(columns, rows, title=title))
     if options.json:
         write_json(options.json, {"benchmark": "seed", "dtype": options.dtype, "rows": figures})
+
+
+def _factor(microseconds: dict[str, float], side: str, beside: str) -> str:
+    """How many times the time of one side is that of another; nothing where one is absent."""
+    if not {side, beside} <= set(microseconds):
+        return ""
+    ratio = microseconds[beside] / microseconds[side]
+    return f"{ratio:,.0f}" if ratio >= 100 else f"{ratio:.2f}"
+
+
+def _called(kernel: Any, inputs: tuple[np.ndarray, ...], dy: np.ndarray) -> _Side:
+    """A kernel that makes its own arrays."""
+    needs = (True,) * len(inputs)
+    y, saved = kernel.forward(*inputs)
+    return (
+        lambda: kernel.forward(*inputs),
+        lambda: kernel.backward(saved, dy, needs),
+        [y, *kernel.backward(saved, dy, needs)],
+    )
+
+
+def _bound(kernel: PlacedKernel, inputs: tuple[np.ndarray, ...], dy: np.ndarray) -> _Side:
+    """A kernel that is bound to its memory, as in a program."""
+    terms = kernel.terms
+    specs = [Spec(x.shape, x.dtype.name) for x in inputs]
+    memory = Memory(
+        [allocate(spec, layout) for spec, layout in zip(specs, terms.inputs, strict=False)],
+        [
+            allocate(spec, layout)
+            for spec, layout in zip(kernel.results, terms.outputs, strict=True)
+        ],
+        [allocate(spec) for spec in terms.extras],
+        np.empty(terms.packed, "uint8"),
+        np.empty(max(terms.forward_space, terms.backward_space), "uint8"),
+        [allocate(kernel.results[0], terms.outputs[0])],
+        [allocate(spec, layout) for spec, layout in zip(specs, terms.inputs, strict=False)],
+    )
+    # parameters lie where they are; what flows is turned if need be
+    memory.inputs = [memory.inputs[0], *inputs[1:]]
+    turned = rearranged(inputs[0], memory.inputs[0])
+    packed = [kernel.bind_packed(memory)] if terms.packed else []
+    forward = in_turn(turned, *packed, kernel.bind_forward(memory))
+    backward = in_turn(rearranged(dy, memory.doutputs[0]), kernel.bind_backward(memory))
+    forward()
+    backward()
+    return forward, backward, [*memory.outputs, *memory.dinputs]
+
+
+def _torch(operator: Operator, inputs: tuple[np.ndarray, ...], dy: np.ndarray) -> _Side:
+    import torch
+
+    torch.set_num_threads(os.cpu_count() or 1)
+    tensors = [torch.from_numpy(x) for x in inputs]
+    arriving, aten = torch.from_numpy(dy), torch.ops.aten
+    if isinstance(operator, Conv):
+        step, pad, one = [2, 2], [1, 1], [1, 1]
+        sizes = [len(inputs[2])]
+
+        def forward() -> Any:
+            return aten.convolution(*tensors, step, pad, one, False, [0, 0], 1)
+
+        def backward() -> Any:
+            return aten.convolution_backward(
+                arriving, *tensors[:2], sizes, step, pad, one, False, [0, 0], 1, [True] * 3
+            )
+
+        return forward, backward, [t.numpy() for t in (forward(), *backward())]
+
+    def pool() -> Any:
+        return aten.max_pool2d_with_indices(tensors[0], [2, 2], [2, 2])
+
+    y, indices = pool()
+
+    def unpool() -> Any:
+        return aten.max_pool2d_with_indices_backward(
+            arriving, tensors[0], [2, 2], [2, 2], [0, 0], [1, 1], False, indices
+        )
+
+    return pool, unpool, [y.numpy(), unpool().numpy()]
+
+
+def _difference(sides: dict[str, _Side]) -> float:
+    """The largest difference from the naive loops, relative to the largest entry."""
+    wanted = sides["naive"][2]
+    return max(
+        float(np.abs(found - right).max() / np.abs(right).max())
+        for *_, results in sides.values()
+        for found, right in zip(results, wanted, strict=True)
+    )

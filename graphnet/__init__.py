@@ -2,18 +2,31 @@
 
 Declare values and nodes with :class:`Input` and the operators of :mod:`ops`, collect them in
 a :class:`Graph`, run it with an :class:`Executor`.
+
+Models, blocks, data and training are imported when they are first asked for.
 """
 
-from graphnet import blocks, data, models, optim, passes, training
+from typing import TYPE_CHECKING
+
+import lazy_loader
+
+from graphnet import optim, passes
 from graphnet.backends import BackendError
 from graphnet.debug import ContractError
 from graphnet.executor import Executor, ExecutorError, TrainingStep
 from graphnet.feeds import FeedError
 from graphnet.graph import Graph
 from graphnet.out_of_memory import OutOfMemoryError
-from graphnet.training import Trainer
 from graphnet.values import Constant, GraphError, Input, Node, Parameter, State, Value
 from graphnet.weights import WeightsError, WeightsReport
+
+if TYPE_CHECKING:
+    from graphnet import blocks, data, models, training
+    from graphnet.training import Trainer
+
+__getattr__, _, _ = lazy_loader.attach(
+    __name__, ("blocks", "data", "models", "training"), {"training": ["Trainer"]}
+)
 
 __version__ = "0.1.0"
 

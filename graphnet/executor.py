@@ -57,7 +57,7 @@ class ExecutorError(RuntimeError):
     """A call that makes no sense now, such as backward before forward."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Planned:
     """A plan, with the program it is bound to where some of its kernels are placed."""
 
@@ -68,7 +68,7 @@ class _Planned:
     """Of the leaves that the program has seen last, and the block it was bound to."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Pass:
     """What a forward pass leaves behind for the reverse pass."""
 
@@ -530,6 +530,24 @@ class Executor:
         if program is None:
             return explain_plan(plan, seconds)
         return explain_plan(plan, seconds, program.locations(), program.nbytes)
+
+    def planned_bytes(self, batch: int = 1, *, training: bool = False) -> int:
+        """Bytes that a run takes beside parameters and their gradients, known ahead of any data.
+
+        Args:
+            batch: the number of examples.
+            training: of a training step, else of an inference.
+
+        >>> import graphnet as gn
+        >>> from ops import Linear
+        >>> net = gn.Executor(gn.Graph(y=Linear(256)(gn.Input("x", ("N", 512)))))
+        >>> net.planned_bytes(8) >= 8 * 256 * 4
+        True
+        """
+        names = tuple(self.graph.outputs)
+        form = self._form(training, names, training)
+        planned = self._plan(form, training, names, batch, differentiate=training)
+        return bytes_of(planned.plan, planned.program)
 
     def trace(
         self,

@@ -25,7 +25,7 @@ __all__ = ["Plan", "Reverse", "ReverseStep", "Step", "make_plan", "make_reverse"
 ABSENT = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Step:
     """One node of the forward pass, ready to run."""
 
@@ -41,7 +41,7 @@ class Step:
     release: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class ReverseStep:
     """One node of the reverse pass; gradients live in slots of the same numbers as values."""
 
@@ -52,7 +52,7 @@ class ReverseStep:
     needs: tuple[bool, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Reverse:
     """The reverse pass from one output to some leaves."""
 
@@ -70,7 +70,7 @@ class Reverse:
         return self.output, tuple(self.gradients)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     """The forward pass of one graph for one batch size, dtype and list of kernel providers."""
 

@@ -62,7 +62,7 @@ class Place:
             self.array = first(entries.reshape(shape[0], *shape[2:], shape[1]))
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Step:
     """One step of a program: what it is bound to, and what to call."""
 

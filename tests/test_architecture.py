@@ -69,6 +69,7 @@ FLOORS = (
 
 #: What a distribution is called when it is imported, where that differs.
 IMPORT_NAMES = {
+    "lazy-loader": "lazy_loader",
     "cupy-cuda12x": "cupy",
     "cupy-cuda13x": "cupy",
     "pillow": "PIL",
@@ -182,14 +183,24 @@ def test_nothing_is_imported_that_is_not_declared(name):
         )
 
 
-def test_operators_need_numpy_alone():
+def test_operators_need_numpy_and_what_loads_them_late():
     required = {
         target.partition(".")[0]
         for name in MODULES
         if room(name).startswith("ops")
         for target in imports(name)
     }
-    assert required - sys.stdlib_module_names - {"ops"} == {"numpy"}
+    assert required - sys.stdlib_module_names - {"ops"} == {"lazy_loader", "numpy"}
+
+
+def test_a_family_is_loaded_when_it_is_first_asked_for():
+    code = (
+        "import sys, graphnet, ops; late = ('ops.attention', 'graphnet.models'); "
+        "assert not set(late) & set(sys.modules); "
+        "ops.ScaledDotProductAttention, graphnet.models.resnet; "
+        "assert set(late) <= set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_every_required_dependency_is_used():

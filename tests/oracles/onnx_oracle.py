@@ -274,6 +274,7 @@ _FUSED = "the standard has the operators of the chain, each by itself"
 
 LACKING = {
     ops.MaxPoolWithIndices: "its reference implementation counts places in a way of its own",
+    ops.ConvMaxPoolReLU: _FUSED,
     ops.ConvReLU: _FUSED,
     ops.BatchNormReLU: _FUSED,
     ops.BatchNormInferenceReLU: _FUSED,

@@ -175,6 +175,10 @@ def rectified(inner):
     return oracle
 
 
+def first_layer(operator, *inputs):
+    return F.relu(max_pool(operator.pool, conv(operator, *inputs)))
+
+
 def fold_batch_norm(operator, weight, gamma, beta, mean, var, bias=None):
     # torch's own makes parameters, which end the way back
     scale = gamma * torch.rsqrt(var + operator.eps)
@@ -403,6 +407,7 @@ TABLE = {
     ops.InstanceNorm: instance_norm,
     ops.BatchNorm: batch_norm,
     ops.BatchNormInference: batch_norm_inference,
+    ops.ConvMaxPoolReLU: first_layer,
     ops.ConvReLU: rectified(conv),
     ops.BatchNormReLU: rectified(batch_norm),
     ops.BatchNormInferenceReLU: rectified(batch_norm_inference),
