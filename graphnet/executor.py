@@ -22,7 +22,6 @@ from graphnet.explain import Event, explain_plan, medians, timed, write_trace
 from graphnet.feeds import check_domains, check_feeds
 from graphnet.graph import Graph
 from graphnet.kernels import PlacedKernel, get_providers
-from graphnet.kernels.compiled import find_advance
 from graphnet.kernels.tools import HOST, DeviceTools, Tools
 from graphnet.optim import Optimizer
 from graphnet.out_of_memory import OutOfMemoryError, bytes_of, largest_batch, say
@@ -874,17 +873,16 @@ class _FusedUpdate:
         leaves = net.graph.parameters
         others = [name for name in net._gradients.arrays if not leaves[name].decay]
         edge = net._gradients.begin(others[0]) if others else size
-        self._parts = [(slice(edge), optimizer.weight_decay), (slice(edge, size), 0.0)]
+        self._parts = [(slice(0, edge), optimizer.weight_decay), (slice(edge, size), 0.0)]
 
     @classmethod
     def of(cls, net: Executor, optimizer: Optimizer) -> _FusedUpdate | None:
         """The fused update of an executor; None where there is none."""
         dtypes = {net._specs[name].dtype for name in net.trainable}
-        if net.backend.name != "numpy" or dtypes != {"float32"}:
+        if dtypes != {"float32"}:
             return None
-        if not any(provider.fused for provider in net._providers.values()):
-            return None
-        advance = find_advance(optimizer)
+        advances = (provider.find_advance(optimizer) for provider in net._providers.values())
+        advance = next((found for found in advances if found is not None), None)
         return None if advance is None else cls(net, optimizer, advance)
 
     def slots(self) -> dict[str, Array]:
@@ -901,5 +899,7 @@ class _FusedUpdate:
         rate = optimizer.rate(step)
         gradients = optimizer.clip({"all": self._gradients})["all"]
         for part, decay in self._parts:
+            if part.start == part.stop:
+                continue
             slots = {slot: store.flat["float32"][part] for slot, store in self._slots.items()}
             self._advance(self._parameters[part], gradients[part], slots, rate, step, decay)

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import graphnet as gn
 from graphnet.backends import get_backend
 from graphnet.kernels import cuda
 from graphnet.kernels.chain import Chain
 from graphnet.kernels.cuda import device
 from graphnet.kernels.cuda.elementwise import FORMULAS, CudaElementwise, Formula, written
+from graphnet.kernels.cuda.optimizers import UPDATES
 from graphnet.testing import Case, prove
 from graphnet.testing.records import RECORDS
 from ops import (
@@ -281,6 +283,43 @@ def test_in_float16_results_are_rounded_once(operator):
     expected = operator.backward(wide_saved, dy.astype("float64"), needs)
     for found, right in zip(kernel.backward(saved, dy, needs), expected, strict=True):
         np.testing.assert_allclose(found, right, rtol=2**-9, atol=4e-3)
+
+
+OPTIMIZERS = [
+    gn.optim.SGD(0.1), gn.optim.SGD(0.1, momentum=0.9),
+    gn.optim.SGD(0.1, momentum=0.9, nesterov=True), gn.optim.RMSProp(), gn.optim.Adam(),
+    gn.optim.AdamW(0.01, weight_decay=0.3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_a_step_over_flat_arrays_is_that_of_the_optimizer(optimizer, decay):
+    optimizer = dataclasses.replace(optimizer, weight_decay=decay)
+    rng = np.random.default_rng(0)
+    own = {"w": rng.normal(size=700).astype("float32")}
+    flat, gradients = own["w"].copy(), rng.normal(size=(3, 700)).astype("float32")
+    kept, slots = optimizer.slots(own), {n: np.zeros_like(flat) for n in optimizer.slot_names}
+    advance = cuda.find_advance(optimizer)
+    for step, gradient in enumerate(gradients, 1):
+        before = gradient.copy()
+        advance(flat, gradient, slots, optimizer.rate(step), step, decay)
+        optimizer.update(own, {"w": gradient}, kept, step, frozenset(own))
+        np.testing.assert_array_equal(gradient, before)
+        np.testing.assert_allclose(flat, own["w"], rtol=1e-5, atol=1e-6)
+        for slot, array in slots.items():
+            np.testing.assert_allclose(array, kept[f"w.{slot}"], rtol=1e-5, atol=1e-6)
+
+
+def test_an_infinite_parameter_that_does_not_decay_stays_infinite():
+    flat = np.full(3, np.inf, "float32")
+    cuda.find_advance(gn.optim.SGD(0.1))(flat, np.ones(3, "float32"), {}, 0.1, 1, 0.0)
+    assert np.isposinf(flat).all()
+
+
+def test_every_optimizer_of_the_library_has_a_kernel_and_no_other():
+    assert {type(optimizer) for optimizer in OPTIMIZERS} == set(UPDATES)
+    assert cuda.find_advance(type("Mine", (gn.optim.SGD,), {})(0.1)) is None
 
 
 def test_what_is_not_served_is_left_to_others():

@@ -116,7 +116,14 @@ def test_inference_is_that_of_numpy(pair, make):
 
 
 @pytest.mark.parametrize("make", [convolutional, gated])
-@pytest.mark.parametrize("optimizer", [gn.optim.SGD(0.1, momentum=0.9), gn.optim.AdamW(0.01)])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        gn.optim.SGD(0.1, momentum=0.9, weight_decay=0.01, clip_norm=0.5),
+        gn.optim.RMSProp(clip_value=0.1),
+        gn.optim.AdamW(0.01),
+    ],
+)
 def test_training_is_that_of_numpy_and_a_step_moves_nothing_over(pair, make, optimizer):
     card, host = pair(make)
     steps = [net.training_step(optimizer) for net in (card, host)]
@@ -132,6 +139,17 @@ def test_training_is_that_of_numpy_and_a_step_moves_nothing_over(pair, make, opt
     found, wanted = card.snapshot(), host.snapshot()
     for name in host.parameters:
         expect_close(found[name], wanted[name])
+
+
+def test_all_parameters_of_a_step_are_updated_by_two_kernels(emulated):  # noqa: F811
+    net = gn.Executor(convolutional(), EmulatedBackend())
+    step = net.training_step(gn.optim.SGD(0.1, weight_decay=0.01))
+    feeds = feeds_of(net.graph, 4)
+    step(**feeds)
+    emulated.launches.clear()
+    step(**feeds)
+    # those that decay, and those that do not
+    assert emulated.launches.count("sgd") == 2
 
 
 def residual():

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from graphnet.kernels import compiled, cuda, naive, onednn, reference
+from graphnet.kernels.advance import Advance
+from graphnet.optim import Optimizer
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU
 from ops.operator import Operator
 
@@ -46,6 +48,8 @@ class Provider:
     """The operators it serves of those that fusion makes of layers and what is behind them."""
     chains: bool = False
     """Whether it serves chains of elementwise operators."""
+    find_advance: Callable[[Optimizer], Advance | None] = lambda optimizer: None
+    """A kernel for the step of an optimizer, None where it has none."""
 
 
 _NORMALIZED = (BatchNormInferenceReLU, BatchNormReLU)
@@ -58,6 +62,7 @@ PROVIDERS = {
         backends=("numpy",),
         status=compiled.status,
         fused=frozenset((*_NORMALIZED, ConvMaxPoolReLU, ConvReLU)),
+        find_advance=compiled.find_advance,
     ),
     "onednn": Provider(
         "Conv, ConvTranspose, AvgPool, GlobalAvgPool, Linear and MatMul in float32, by oneDNN, "
@@ -74,6 +79,7 @@ PROVIDERS = {
         status=cuda.status,
         fused=frozenset(_NORMALIZED),
         chains=True,
+        find_advance=cuda.find_advance,
     ),
     "naive": Provider(
         "textbook loops for Conv, MaxPool, AvgPool, BatchNorm and Linear, on numpy",
