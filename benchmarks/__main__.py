@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks import cpu, memory, seed
+from benchmarks import cpu, gpu, memory, seed
 
-BENCHMARKS = {"cpu": cpu, "memory": memory, "seed": seed}
+BENCHMARKS = {"cpu": cpu, "gpu": gpu, "memory": memory, "seed": seed}
 
 
 def main() -> None:
