@@ -17,7 +17,7 @@ from graphnet.kernels import Kernel, PlacedKernel, Provider
 from graphnet.memory import last_uses, peak_bytes
 from graphnet.values import Input, Node, Value
 from ops.dimension import Size
-from ops.operator import Interval, Spec
+from ops.operator import Interval, Spec, expect_domains
 
 __all__ = ["Plan", "Reverse", "ReverseStep", "Step", "make_plan", "make_reverse"]
 
@@ -264,7 +264,7 @@ def _collect_domains(
     domains: dict[str, tuple[Interval, str]],
 ) -> None:
     """Note which values an input may hold, where a node that restricts them reads it directly."""
-    restricted = node.operator.domains(*specs)
+    restricted = expect_domains(node.operator, specs)
     for role, value in zip(node.input_names, node.inputs, strict=True):
         if role in restricted and isinstance(value, Input):
             name = graph.name_of(value)

@@ -43,6 +43,7 @@ from .elementwise import (
     Subtract,
     Where,
 )
+from .embedding import Embedding, OneHot
 from .extremum import ReduceMax, ReduceMin
 from .fold import Fold
 from .fourier import DFT
@@ -56,7 +57,7 @@ from .fused import (
 from .grid_sample import GridSample
 from .gru import GRU
 from .hard import Clip, HardSigmoid, HardSwish, Shrink, ThresholdedReLU
-from .indexing import Embedding, Gather, GatherElements, GatherND, OneHot
+from .indexing import Gather, GatherElements, GatherND
 from .joining import Concat, Split, Stack, Tile
 from .linear import Linear, MatMul
 from .linear_attention import LinearAttention

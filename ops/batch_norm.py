@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ops.arrays import Array, namespace
@@ -106,7 +107,7 @@ class BatchNorm(Operator):
         dgamma = (dout * x_hat).sum(axis=axes)
         dx = None
         if needs[0]:
-            count = x.size // x.shape[1]
+            count = math.prod(x.shape[axis] for axis in axes)
             dx = x_hat * (dgamma / -count).reshape(across)
             dx += dout
             dx -= (dbeta / count).reshape(across)

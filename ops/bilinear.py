@@ -45,7 +45,7 @@ def _ends(at: Array, n: int) -> list[tuple[Array, Array, Array]]:
     """The two entries about a coordinate, with the weight of each and its slope."""
     xp = namespace(at)
     # further out there is nothing, and an index of it exists
-    at = xp.clip(at, -2.0, n + 1.0)
+    at = xp.clip(at, -2.0, n)
     base = xp.floor(at)
     t = at - base
     one = xp.ones_like(at)

@@ -12,7 +12,7 @@ import numpy as np
 from ops.arrays import Array, namespace
 from ops.broadcasting import broadcast_shapes, expect_equal_dtypes
 from ops.fields import expect_choice
-from ops.operator import Operator, ShapeError, Spec, show
+from ops.operator import Operator, ShapeError, Spec, expect_integers, show
 
 __all__ = ["BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"]
 
@@ -22,7 +22,7 @@ class _Bitwise(Operator):
     """What operators on two integers share: shapes that broadcast, and one dtype."""
 
     def infer(self, a: Spec, b: Spec) -> Spec:
-        _expect_integers("a", a)
+        expect_integers("a", a)
         expect_equal_dtypes(a, b)
         return a.with_shape(broadcast_shapes(a.shape, b.shape))
 
@@ -116,7 +116,7 @@ class BitwiseNot(Operator):
     """
 
     def infer(self, x: Spec) -> Spec:
-        _expect_integers("an input", x)
+        expect_integers("an input", x)
         return x
 
     def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
@@ -169,8 +169,3 @@ class BitShift(_Bitwise):
         places = xp.minimum(b, width - 1)
         moved = xp.left_shift(a, places) if self.direction == "left" else a >> places
         return xp.where(b < width, moved, 0).astype(a.dtype, copy=False), ()
-
-
-def _expect_integers(name: str, spec: Spec) -> None:
-    if np.dtype(spec.dtype).kind not in "iu":
-        raise ShapeError(f"expected {name} of an integer dtype, received {show(spec)}")

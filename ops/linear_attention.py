@@ -55,7 +55,8 @@ class LinearAttention(Operator):
     Raises:
         TypeError, ValueError: a count of heads is no positive integer or does not divide the
             other, the rule unknown, or the scale no positive number.
-        ShapeError: inputs do not have their axes or do not fit each other or the rule.
+        ShapeError: inputs do not have their axes, have no step, or do not fit each other or the
+            rule.
 
     Source: Katharopoulos et al., "Transformers are RNNs", 2020; Yang, Kautz, Hatamizadeh, "Gated
     Delta Networks", 2024; ONNX ``LinearAttention``.
@@ -115,6 +116,8 @@ class LinearAttention(Operator):
                     f"received {show(query)} and {show(spec)}"
                 )
             sizes.append(features // heads)
+        if query.shape[1] == 0:
+            raise ShapeError(f"expected at least one step, received {show(query)}")
         if sizes[0] != sizes[1]:
             raise ShapeError(
                 f"expected keys and queries with as many features in a head, "

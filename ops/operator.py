@@ -41,11 +41,24 @@ from ops.dimension import Dim, Size, bind
 from ops.fields import is_integer
 from ops.initializers import Initializer, Kaiming
 
-__all__ = ["Interval", "Operator", "Parameter", "ShapeError", "Signature", "Spec", "State"]
+__all__ = [
+    "Interval",
+    "Operator",
+    "OperatorError",
+    "Parameter",
+    "ShapeError",
+    "Signature",
+    "Spec",
+    "State",
+]
 
 
 class ShapeError(ValueError):
     """The inputs of an operator do not fit it, or each other."""
+
+
+class OperatorError(TypeError):
+    """An operator breaks the contract, whatever its inputs; the text says what to change."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +249,7 @@ class Operator:
         """The names of the inputs, which of them may be left out, and the variadic one.
 
         Raises:
-            TypeError: the class breaks the contract; the message says what to change.
+            OperatorError: the class breaks the contract.
 
         >>> from ops import Linear
         >>> Linear.signature().names, Linear.signature().data
@@ -244,12 +257,22 @@ class Operator:
         """
         for method in ("infer", "forward", "backward"):
             if getattr(cls, method) is getattr(Operator, method):
-                raise TypeError(f"{cls.__name__} must define the method {method!r}")
+                raise OperatorError(f"{cls.__name__} must define the method {method!r}")
         for method, fewest in (("forward", None), ("backward", 3)):
             _expect_arguments(cls, method, fewest)
-        if "__dataclass_fields__" not in cls.__dict__ or not cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
-            raise TypeError(f"{cls.__name__} must be decorated with @dataclass(frozen=True)")
+        made = cls.__dict__.get("__dataclass_params__")
+        if made is None or not made.frozen:
+            raise OperatorError(f"{cls.__name__} must be decorated with @dataclass(frozen=True)")
+        if not made.eq:
+            raise OperatorError(
+                f"{cls.__name__}: operators are equal where their fields are: leave out eq=False"
+            )
         arguments = list(inspect.signature(cls.infer).parameters.values())[1:]
+        if not arguments or any(a.kind in (a.KEYWORD_ONLY, a.VAR_KEYWORD) for a in arguments):
+            raise OperatorError(
+                f"{cls.__name__}.infer must take one positional argument or more, for each input "
+                f"one, received {inspect.signature(cls.infer)}"
+            )
         variadic = [a.name for a in arguments if a.kind is a.VAR_POSITIONAL]
         return Signature(
             names=tuple(a.name for a in arguments if a.kind is not a.VAR_POSITIONAL),
@@ -288,20 +311,20 @@ def expect_configuration(operator: Operator) -> None:
     """Refuse an operator whose fields hold more than configuration.
 
     Raises:
-        TypeError: a field holds an array or something that cannot be hashed, such as a list.
+        OperatorError: a field holds an array or something that cannot be hashed, such as a list.
     """
     for f in dataclasses.fields(operator):  # type: ignore[arg-type]
         value = getattr(operator, f.name)
         name = type(operator).__name__
-        if hasattr(value, "__array__") or hasattr(value, "__array_namespace__"):
-            raise TypeError(
+        if _holds_array(value):
+            raise OperatorError(
                 f"{name}: field {f.name!r} holds an array, and fields are configuration: take the "
                 f"array as an input of infer and forward, or declare it in parameters()"
             )
         try:
             hash(value)
         except TypeError:
-            raise TypeError(
+            raise OperatorError(
                 f"{name}: field {f.name!r} holds {_unhashable(value)}, which cannot be hashed: "
                 f"make it a tuple, in __post_init__ if callers may give a list"
             ) from None
@@ -312,7 +335,7 @@ def infer_outputs(operator: Operator, specs: Iterable[Spec | None]) -> tuple[Spe
 
     Raises:
         ShapeError: the inputs do not fit.
-        TypeError: ``infer`` returns something other than specs.
+        OperatorError: ``infer`` returns something other than specs.
     """
     return expect_outputs(operator.infer(*specs))
 
@@ -321,11 +344,11 @@ def expect_outputs(inferred: Any) -> tuple[Spec, ...]:
     """What an ``infer`` returned, as a tuple.
 
     Raises:
-        TypeError: it is something other than a spec or a tuple of them.
+        OperatorError: it is something other than a spec or a tuple of them.
     """
     outputs = inferred if isinstance(inferred, tuple) else (inferred,)
     if not outputs or not all(isinstance(spec, Spec) for spec in outputs):
-        raise TypeError(f"infer must return a Spec or a tuple of them, received {inferred!r}")
+        raise OperatorError(f"infer must return a Spec or a tuple of them, received {inferred!r}")
     return outputs
 
 
@@ -336,26 +359,60 @@ def learned_inputs(
 
     Raises:
         ShapeError: the inputs do not fit.
-        TypeError: one returns something else, or names an input that ``infer`` has not.
+        OperatorError: one returns something else, or names an input that ``infer`` has not.
     """
+    cls = type(operator).__name__
     names = type(operator).signature().names
     found = []
     for method, kind in (("parameters", Parameter), ("states", State)):
         declared = getattr(operator, method)(*specs)
         if not isinstance(declared, dict):
-            raise TypeError(
-                f"{method} must return a dict of name to {kind.__name__}, received {declared!r}"
+            raise OperatorError(
+                f"{cls}.{method} must return a dict of name to {kind.__name__}, "
+                f"received {declared!r}"
             )
         for name, leaf in declared.items():
             if name not in names:
-                raise TypeError(f"{method} declares {name!r}, which is no argument of infer{names}")
+                raise OperatorError(
+                    f"{cls}.{method} declares {name!r}, which is no argument of infer: {names}"
+                )
             if not isinstance(leaf, kind):
-                raise TypeError(
-                    f"{method} must give a {kind.__name__} for {name!r}, "
+                raise OperatorError(
+                    f"{cls}.{method} must give a {kind.__name__} for {name!r}, "
                     f"received {type(leaf).__name__}"
                 )
         found.append(declared)
     return found[0], found[1]
+
+
+def expect_domains(operator: Operator, specs: Sequence[Spec | None]) -> dict[str, Interval]:
+    """What ``domains`` declares for these inputs.
+
+    Raises:
+        OperatorError: it returns something else, or names an input that the operator has not.
+    """
+    cls = type(operator)
+    declared: Any = operator.domains(*specs)
+    if not isinstance(declared, dict) or not all(
+        isinstance(interval, Interval) for interval in declared.values()
+    ):
+        raise OperatorError(
+            f"{cls.__name__}.domains must return a dict of name to Interval, received {declared!r}"
+        )
+    names = cls.signature().inputs(len(specs))
+    for name in declared:
+        if name not in names:
+            raise OperatorError(
+                f"{cls.__name__}.domains declares {name!r}, which is no input: {names}"
+            )
+    return declared
+
+
+def _holds_array(value: Any) -> bool:
+    """Whether a field holds an array, or a tuple with one in it."""
+    if isinstance(value, tuple):
+        return any(map(_holds_array, value))
+    return hasattr(value, "__array__") or hasattr(value, "__array_namespace__")
 
 
 def _unhashable(value: Any) -> str:
@@ -421,6 +478,16 @@ def expect_numeric(name: str, spec: Spec) -> None:
     """
     if spec.dtype == "bool":
         raise ShapeError(f"expected {name} of a floating or integer dtype, received bool")
+
+
+def expect_integers(name: str, spec: Spec) -> None:
+    """Refuse a spec whose entries are no integers.
+
+    Raises:
+        ShapeError: the dtype is bool or a floating one.
+    """
+    if spec.is_floating or spec.dtype == "bool":
+        raise ShapeError(f"expected {name} of an integer dtype, received {spec.dtype}")
 
 
 def expect_spec(name: str, spec: Spec, shape: tuple[Size, ...], dtype: str) -> None:
@@ -492,13 +559,13 @@ def _expect_arguments(cls: type[Operator], method: str, count: int | None) -> No
     if len(found) != (count or len(infer)):
         names = [argument.name for argument in infer]
         wanted = "(saved, dy, needs)" if count else f"of infer, ({', '.join(names)})"
-        raise TypeError(
+        raise OperatorError(
             f"{cls.__name__}.{method} must take the arguments {wanted}, "
             f"received ({', '.join(argument.name for argument in found)})"
         )
     wanted_names, names = ([argument.name for argument in a] for a in (infer, found))
     if not count and sorted(names) == sorted(wanted_names) and names != wanted_names:
-        raise TypeError(
+        raise OperatorError(
             f"{cls.__name__}.{method} must take its arguments in the order of infer, "
             f"({', '.join(wanted_names)}), received ({', '.join(names)})"
         )

@@ -18,6 +18,7 @@ from ops.operator import (
     ShapeError,
     Spec,
     expect_floating,
+    expect_integers,
     expect_spec,
     known,
     normalize_axis,
@@ -176,8 +177,7 @@ class Dequantize(_Scaled):
     """
 
     def infer(self, x: Spec, scale: Spec, zero_point: Spec | None = None) -> Spec:
-        if np.dtype(x.dtype).kind not in "iu":
-            raise ShapeError(f"expected an input of an integer dtype, received {show(x)}")
+        expect_integers("an input", x)
         self._expect_scale(x, scale)
         if zero_point is not None:
             expect_spec("a zero point", zero_point, scale.shape, x.dtype)

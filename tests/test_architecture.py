@@ -42,7 +42,7 @@ FLOORS = (
         "ops.sequence", "ops.slicing", "ops.triangle",
     },
     # chains of families
-    {"ops.fused", "ops.scattering", "ops.unpooling"},
+    {"ops.embedding", "ops.fused", "ops.scattering", "ops.unpooling"},
     {"ops"},
     # rooms that know operators and arrays, and no graph
     {

@@ -35,6 +35,13 @@ def test_equal_entries_are_normalized_to_the_shift():
     assert np.isfinite(dx).all()
 
 
+def test_an_input_without_channels_has_gradients_without_entries():
+    x, none = np.ones((2, 0, 3)), np.ones(0)
+    (y, *_), saved = BatchNorm().forward(x, none, none, none, none)
+    dx, dgamma, dbeta, *_ = BatchNorm().backward(saved, (y, None, None), (True,) * 3 + (False,) * 2)
+    assert (dx.shape, dgamma.shape, dbeta.shape) == ((2, 0, 3), (0,), (0,))
+
+
 def test_the_variance_of_a_large_mean_is_not_lost_in_float32():
     x = (1e4 + np.linspace(-1, 1, 64)).astype(np.float32).reshape(64, 1)
     (y, *_), _ = BatchNorm().forward(x, *np.float32([[1], [0], [0], [1]]))

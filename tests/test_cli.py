@@ -100,6 +100,8 @@ def test_missing_data_is_an_error_in_one_sentence(tmp_path, capsys, arguments, t
         ["train", "digits", "--seed", "-1"],
         ["train", "digits", "--model", "alexnet"],
         ["train", "digits", "--backend", "abacus"],
+        ["check", "ops:Tanh", "--examples", "many"],
+        ["check", "ops:Tanh", "--low", "deep"],
     ],
 )
 def test_bad_usage_ends_with_status_2(capsys, arguments):
@@ -142,6 +144,9 @@ class Configured(Tanh):
 class Root(Sqrt):
     pass
 
+class Melting(Tanh):
+    pass
+
 INSTANCE = Wrong(2.0)
 BROKEN = Record(Wrong, st.just(Case(Wrong(), (np.array([0.3]),))))
 NUMBER = 7
@@ -153,6 +158,7 @@ def mine(tmp_path, monkeypatch):
     """A module of the user's in the current folder."""
     (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "raises.py").write_text("\n1 / 0\n")
+    (tmp_path / "script.py").write_text("import sys\nsys.exit(0)\n")
     monkeypatch.chdir(tmp_path)
     yield
     sys.modules.pop("mine", None)
@@ -198,7 +204,8 @@ def test_check_takes_instances_and_fields(mine, capsys, target, name):
         ("mine:Wrong(open('x'))", "fields are literals, such as 3.0"),
         ("mine:Wrong(1, 2, 3)", "mine:Wrong(1, 2, 3): Wrong.__init__() takes"),
         ("mine:os.system", "expected a name after the colon, received 'os.system'"),
-        ("mine:(", "mine:("),
+        ("mine:(", "mine:(: '(' was never closed"),
+        ("script.py:Wrong", "SystemExit: 0 (script.py:2)"),
         ("absent.py:Wrong", "No such file"),
         ("raises.py:Wrong", "ZeroDivisionError: division by zero (raises.py:2)"),
     ],
@@ -208,6 +215,19 @@ def test_a_target_that_is_no_operator_is_an_error_in_one_sentence(mine, capsys, 
     error = capsys.readouterr().err
     assert error.startswith("graphnet: ") and text in error
     assert len(error.splitlines()) == 1
+
+
+def test_an_operator_that_breaks_the_contract_is_a_result_like_others(mine, capsys):
+    assert main(["check", "mine:Melting", "mine:Right", "--json", "--examples", "5"]) == 1
+    broken, right = json.loads(capsys.readouterr().out)["operators"]
+    assert broken["promise"] == "contract" and broken["case"] is None
+    assert "must be decorated with @dataclass(frozen=True)" in broken["problem"]
+    assert right["passed"]
+
+
+def test_a_range_for_an_operator_that_draws_by_its_record_is_refused(capsys):
+    assert main(["check", "ops:Tanh", "--low", "0.5"]) == 1
+    assert "ops:Tanh draws by its record" in capsys.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")

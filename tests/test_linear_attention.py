@@ -35,6 +35,16 @@ def test_a_key_that_was_written_at_full_rate_is_read_back():
     np.testing.assert_array_equal(state[0, 0], value[0])
 
 
+def test_a_state_whose_gradient_passes_through_has_one_of_its_own():
+    x, state = np.ones((1, 2, 3)), np.zeros((1, 1, 3, 3))
+    _, saved = LinearAttention().forward(x, x, x, state)
+    dlast = np.ones_like(state)
+    dstate = LinearAttention().backward(
+        saved, (None, dlast), (False, False, False, True, False, False)
+    )[3]
+    assert dstate.tolist() == dlast.tolist() and not np.may_share_memory(dstate, dlast)
+
+
 def test_the_symbolic_batch_is_carried_along():
     y, state = LinearAttention(2).infer(X, X, Spec(("N", 5, 6)))
     assert y == Spec(("N", 5, 6)) and state == Spec(("N", 2, 4, 3))
@@ -50,6 +60,7 @@ def test_the_symbolic_batch_is_carried_along():
         (LinearAttention(2), [X, Spec(("N", 5, 8), "float64"), X], "inputs of one dtype"),
         (LinearAttention(2), [X, Spec(("N", 5, 4)), X], "as many features in a head"),
         (LinearAttention(2), [Spec(("N", 8)), X, X], "a query of 3 axes"),
+        (LinearAttention(2), [Spec(("N", 0, 8))] * 3, "at least one step"),
         (LinearAttention(2), [X, X, Spec(("N", 5, 8), "int64")], "a value of a floating dtype"),
         (LinearAttention(2), [X, X, X, Spec(("N", 2, 4, 3))], "a state float32"),
         (LinearAttention(2), [X, X, X, None, GATE], "expected no decay, as the rule 'linear' says"),

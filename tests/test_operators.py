@@ -12,10 +12,11 @@ import pytest
 
 import ops
 from graphnet.backends import get_backend, status
-from graphnet.testing import promises, prove
-from graphnet.testing.checks import check_backend
+from graphnet.testing import Case, promises, prove
+from graphnet.testing.checks import check_backend, check_needs, check_purity, check_specs
+from graphnet.testing.record import quiet_settings
 from graphnet.testing.records import RECORDS
-from ops.operator import Operator, ShapeError, Spec, expect_configuration
+from ops.operator import Interval, Operator, ShapeError, Spec, expect_configuration
 
 each_record = pytest.mark.parametrize("record", RECORDS, ids=lambda r: r.operator.__name__)
 WORKING = {name for name, works, _ in status() if works}
@@ -94,6 +95,49 @@ def test_inputs_of_other_ranks_and_dtypes_are_accepted_or_refused_with_a_shape_e
                 assert all(isinstance(spec, Spec) for spec in inferred)
 
     prove(record.cases, check)
+
+
+def odd_shapes(shapes):
+    """The same shapes with each of their sizes, and each axis, at 0 and at 1."""
+    for size in (0, 1):
+        for n in {n for shape in shapes for n in shape or ()}:
+            yield [shape and tuple(size if m == n else m for m in shape) for shape in shapes]
+        for axis in range(max(len(shape or ()) for shape in shapes)):
+            yield [shape and (*shape[:axis], size, *shape[axis + 1 :]) for shape in shapes]
+
+
+def refilled(x, shape, domain):
+    """Entries of x, or one of its domain, in another shape; None where there is no such entry."""
+    inside = x[(x >= domain.low) & (x < domain.high)] if x.dtype.kind != "f" else x[np.isfinite(x)]
+    if x.dtype.kind != "f" and domain.low <= 0 < domain.high < np.inf:
+        inside = np.zeros(1, x.dtype)  # the first entry is there whatever the size of an axis
+    if not inside.size and 0 not in shape:
+        return None
+    return np.resize(inside, shape) if inside.size else np.empty(shape, x.dtype)
+
+
+@each_record
+def test_axes_of_no_entry_and_of_one_are_computed_where_infer_takes_them(record):
+    def check(case):
+        for shapes in odd_shapes([None if x is None else x.shape for x in case.inputs]):
+            pairs = list(zip(case.inputs, shapes, strict=True))
+            specs = [None if x is None else Spec(shape, x.dtype.name) for x, shape in pairs]
+            try:
+                case.operator.infer(*specs)
+            except ShapeError:
+                continue
+            domains = case.operator.domains(*specs)
+            inputs = [
+                None if x is None else refilled(x, shape, domains.get(role, Interval()))
+                for role, (x, shape) in zip(case.roles, pairs, strict=True)
+            ]
+            if any((x is None) != (y is None) for x, y in zip(case.inputs, inputs, strict=True)):
+                continue  # no value fits, such as an index into nothing
+            odd = Case(case.operator, tuple(inputs), case.seed)
+            for promise in (check_specs, check_purity, check_needs):
+                promise(odd)
+
+    prove(record.cases, check, settings=quiet_settings(20))
 
 
 @each_record

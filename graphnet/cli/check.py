@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from graphnet.backends import BACKENDS
-from graphnet.cli.arguments import positive_integer, seed_number
+from graphnet.cli.arguments import number, positive_integer, seed_number
 from graphnet.cli.target import find_target
 from ops.operator import Operator
 
@@ -44,9 +44,9 @@ def add_check(commands: Any) -> None:
     )
     check.add_argument("--seed", type=seed_number, default=0)
     check.add_argument(
-        "--low", type=float, default=-2.0, help="where floating inputs without a record begin"
+        "--low", type=number, help="where floating inputs without a record begin; default -2"
     )
-    check.add_argument("--high", type=float, default=2.0, help="and where they end")
+    check.add_argument("--high", type=number, help="and where they end; default 2")
     check.add_argument(
         "--backend",
         choices=sorted(BACKENDS),
@@ -85,12 +85,20 @@ def _line(proof: Proof) -> str:
     return f"{proof.name}: BROKEN, {proof.broken.promise}"
 
 
+def _range(options: argparse.Namespace) -> dict[str, float]:
+    """The ends of floating inputs that the command line gives."""
+    ends = {"low": options.low, "high": options.high}
+    return {name: end for name, end in ends.items() if end is not None}
+
+
 def _attempts(options: argparse.Namespace) -> Iterator[Attempt]:
     """What is to be proven, each with the way in which it is."""
     from graphnet.testing import Record, prove_operator, prove_record
     from graphnet.testing.records import RECORDS
 
     def by_record(record: Record, target: str) -> Attempt:
+        if _range(options):
+            raise ValueError(f"{target} draws by its record, to which --low and --high do nothing")
         return lambda o: prove_record(
             record,
             examples=o.examples,
@@ -106,8 +114,7 @@ def _attempts(options: argparse.Namespace) -> Iterator[Attempt]:
             examples=o.examples,
             seed=o.seed,
             backends=o.backend,
-            low=o.low,
-            high=o.high,
+            **_range(o),
         )
 
     records = {record.operator: record for record in RECORDS}

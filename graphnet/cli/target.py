@@ -25,7 +25,7 @@ def find_target(target: str) -> Any:
     try:
         parsed = ast.parse(expression, mode="eval").body
     except SyntaxError as error:
-        raise ValueError(f"{target}: {error}") from None
+        raise ValueError(f"{target}: {error.msg}") from None
     name = parsed.func if isinstance(parsed, ast.Call) else parsed
     if not isinstance(name, ast.Name):
         raise ValueError(f"{target}: expected a name after the colon, received {expression!r}")
@@ -45,7 +45,7 @@ def find_target(target: str) -> Any:
     try:
         return found(*positional, **named)
     except (TypeError, ValueError) as error:
-        raise type(error)(f"{target}: {error}") from None
+        raise ValueError(f"{target}: {error}") from None
 
 
 def _import(where: str, target: str) -> ModuleType:
@@ -65,7 +65,7 @@ def _import(where: str, target: str) -> ModuleType:
         sys.modules[spec.name] = module  # dataclasses look their module up
         spec.loader.exec_module(module)
         return module
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script that ends itself has proven nothing
         last = traceback.extract_tb(error.__traceback__)[-1]
         inside = "importlib" not in last.filename and last.filename != __file__
         at = f" ({Path(last.filename).name}:{last.lineno})" if inside else ""

@@ -7,7 +7,7 @@ from graphnet.graph import Graph
 from graphnet.values import Input, Parameter, Value
 from ops.cross_entropy import SoftmaxCrossEntropy
 from ops.dropout import Dropout
-from ops.indexing import Embedding
+from ops.embedding import Embedding
 from ops.initializers import Normal
 from ops.linear import Linear
 from ops.normalization import LayerNorm

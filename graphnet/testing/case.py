@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphnet.debug import kind_of
-from ops.operator import Operator, ShapeError, Spec, infer_outputs, known, show
+from ops.operator import Operator, OperatorError, ShapeError, Spec, infer_outputs, known, show
 
 __all__ = ["BrokenPromise", "Case"]
 
@@ -67,7 +67,9 @@ class Case:
             return infer_outputs(self.operator, self.specs)
         except ShapeError:
             raise
-        except Exception as error:
+        except OperatorError as error:
+            raise self.broken("structure", str(error)) from error
+        except (Exception, SystemExit) as error:
             raise self.broken("infer", f"infer raises {_raised(error)}") from error
 
     @property
@@ -118,7 +120,7 @@ class Case:
             result = (self.kernel or self.operator).forward(
                 *(self.inputs if inputs is None else inputs)
             )
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.broken("forward", f"forward raises {_raised(error)}") from error
         if not (isinstance(result, tuple) and len(result) == 2):
             raise self.broken(
@@ -154,7 +156,7 @@ class Case:
         needs = self.needs if needs is None else needs
         try:
             results = (self.kernel or self.operator).backward(saved, dy, needs)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             absent = [i for i, d in enumerate(douts) if d is None]
             hint = f"; dy is None for the outputs {absent}, which carry no gradient"
             raise self.broken(
@@ -204,7 +206,7 @@ class Case:
         return f"{self.operator!r} with {inputs}"
 
 
-def _raised(error: Exception) -> str:
+def _raised(error: BaseException) -> str:
     """An error of an operator, with the line of the operator's file at which it arose."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if "site-packages" not in frame.filename][-1]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from graphnet.backends import Backend, get_backend
+from graphnet.debug import kind_of
 from graphnet.testing.case import BrokenPromise, Case
 from graphnet.testing.compare import close, scattered, worst
 from graphnet.testing.numeric import (
@@ -39,6 +40,7 @@ __all__ = [
     "check_precision",
     "check_purity",
     "check_reference",
+    "check_repeatable",
     "check_specs",
     "check_symbolic",
 ]
@@ -52,6 +54,9 @@ REFERENCE = 1e-10
 #: Error allowed to float32 against float64, relative to the largest entry of the result:
 #: reductions over up to 1,000 entries lose up to 1,000 * 2^-24 = 6e-5.
 SINGLE = 1e-4
+
+#: In larger arrays nobody looks for the worst entry: each costs two forward passes.
+SEARCHED = 4096
 
 #: The distance from 1 to the next float64.
 EPS = float(np.finfo("float64").eps)
@@ -140,11 +145,11 @@ def check_dot_product(case: Case) -> None:
     outputs, saved = case.forward()
     gradients = case.backward(saved, v)
     for index, y in enumerate(outputs):
-        if v[index] is not None and np.isnan(y).any():
-            where = tuple(map(int, np.argwhere(np.isnan(y))[0]))
+        if v[index] is not None and not np.isfinite(y).all():
+            where = tuple(map(int, np.argwhere(~np.isfinite(y))[0]))
             raise case.broken(
                 "finite result",
-                f"forward gives nan at {where} of output {index}, where no gradient can be "
+                f"forward gives {y[where]} at {where} of output {index}, where no gradient can be "
                 f"compared; give the range in which the operator is defined, low= and high=",
             )
     noise = rounding([(dy, y) for dy, y in zip(v, outputs, strict=True) if dy is not None])
@@ -187,6 +192,14 @@ def check_adjoint(case: Case, linear: Iterable[str]) -> None:
         # an offset that is large beside A x is subtracted with the rounding of its own size
         noise = 8 * EPS * dot([(dy, y0) for dy, _, y0 in triples])[1]
         error = mismatch(left, dot([(x, gradients[index])]), noise)
+        beyond, _ = case.forward([*case.inputs[:index], -2 * x, *case.inputs[index + 1 :]])
+        lines = zip(v, outputs, offsets, beyond, strict=True)
+        if any(d is not None and not close(a, 3 * y0 - 2 * y, EXACT) for d, y, y0, a in lines):
+            raise case.broken(
+                f"affine in {role!r}",
+                f"linear= names {role!r}, but forward is not affine in it: "
+                f"what it gives for x, 0 and -2 x does not lie on a line",
+            )
         if not error <= EXACT:
             raise case.broken(
                 f"adjoint in {role!r}",
@@ -199,7 +212,12 @@ def check_adjoint(case: Case, linear: Iterable[str]) -> None:
 def check_reference(case: Case, reference: Callable[..., Any]) -> None:
     """The outputs are those of a function that computes them in another way."""
     outputs, _ = case.forward()
-    expected = reference(case.operator, *case.inputs)
+    try:
+        expected = reference(case.operator, *case.inputs)
+    except Exception as error:
+        raise case.broken(
+            "reference", f"the reference raises {type(error).__name__}: {error}"
+        ) from error
     expected = expected if isinstance(expected, tuple) else (expected,)
     compared = len(outputs) - len(case.states)  # a reference may leave out renewed states
     if len(expected) not in (compared, len(outputs)):
@@ -207,6 +225,11 @@ def check_reference(case: Case, reference: Callable[..., Any]) -> None:
             "reference", f"the reference gives {len(expected)} outputs, forward {len(outputs)}"
         )
     for index, (y, wanted) in enumerate(zip(outputs, expected, strict=False)):
+        if np.asarray(wanted).dtype.kind not in "biuf":
+            raise case.broken(
+                "reference",
+                f"output {index} of the reference must be an array, received {kind_of(wanted)}",
+            )
         if not close(y, wanted, REFERENCE):
             raise case.broken(
                 "reference", f"output {index} differs from the reference {worst(y, wanted)}"
@@ -251,6 +274,33 @@ def check_purity(case: Case) -> None:
             raise case.broken(
                 "aliasing",
                 f"the gradients of {one!r} and {other!r} share memory: return a copy of one",
+            )
+
+
+def check_repeatable(case: Case) -> None:
+    """The same inputs give the same results, the same ``dy`` the same gradients."""
+    advice = (
+        "draw nothing at random inside: take a key and a counter as inputs, as Dropout does, "
+        "and keep nothing between calls"
+    )
+    (outputs, saved), (others, _) = case.forward(), case.forward()
+    for index, (a, b) in enumerate(zip(outputs, others, strict=True)):
+        if not close(b, a, EXACT):
+            raise case.broken(
+                "repeatable",
+                f"forward gives another output {index} for the same inputs {worst(b, a)}; {advice}",
+            )
+    if not case.differentiable:
+        return
+    _, v = case.directions()
+    for role, a, b in zip(
+        case.roles, case.backward(saved, v), case.backward(saved, v), strict=True
+    ):
+        if a is not None and not close(b, a, EXACT):
+            raise case.broken(
+                "repeatable",
+                f"backward gives another gradient of {role!r} for the same dy {worst(b, a)}; "
+                f"{advice}",
             )
 
 
@@ -409,6 +459,7 @@ CHECKS: dict[str, Callable[[Case], None]] = {
     "specs": check_specs,
     "symbolic": check_symbolic,
     "purity": check_purity,
+    "repeatable": check_repeatable,
     "needs": check_needs,
     "partial": check_partial,
     "dot product": check_dot_product,
@@ -443,6 +494,8 @@ def _along(case: Case, index: int, v: list[Any]) -> Callable[[np.ndarray], list[
 
 def _worst_derivative(case: Case, index: int, v: list[Any], gradient: Any) -> str:
     """Where a gradient is furthest from the one found entry by entry."""
+    if gradient.size > SEARCHED:
+        return f"of an input of {SEARCHED:,} entries or fewer, this would say where"
     arriving = [dy for dy in v if dy is not None]
     moved = _along(case, index, v)
 

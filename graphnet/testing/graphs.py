@@ -17,7 +17,7 @@ from graphnet.testing.case import BrokenPromise, Case
 from graphnet.testing.checks import check_dot_product, check_specs
 from graphnet.testing.numeric import STEP
 from graphnet.values import GraphError
-from ops.operator import show
+from ops.operator import expect_domains, show
 
 __all__ = ["check_gradients"]
 
@@ -118,8 +118,8 @@ def _movable_inputs(graph: Graph) -> list[str]:
     restricted = {
         value
         for node in graph.nodes.values()
-        for role, interval in node.operator.domains(
-            *(None if v is None else v.spec for v in node.inputs)
+        for role, interval in expect_domains(
+            node.operator, [None if v is None else v.spec for v in node.inputs]
         ).items()
         for value in [node.inputs[node.input_names.index(role)]]
         if math.isfinite(interval.low) or math.isfinite(interval.high)

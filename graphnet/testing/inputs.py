@@ -13,10 +13,12 @@ from graphnet.testing.strategies import spaced_array
 from ops.operator import (
     Interval,
     Operator,
+    OperatorError,
     Parameter,
     ShapeError,
     Spec,
     State,
+    expect_domains,
     known,
     learned_inputs,
     show,
@@ -56,6 +58,8 @@ def build_case(
 
     Raises:
         ShapeError: the specs do not fit the operator.
+        OperatorError: a method returns something else than the contract says.
+        BrokenPromise: ``infer`` does, or raises anything but ``ShapeError``.
     """
     signature = type(operator).signature()
     learned: dict[str, Parameter | State] = {}
@@ -65,7 +69,9 @@ def build_case(
     given: list[np.ndarray | None] = []
     names = signature.inputs(max(len(specs), len(signature.names)))
     others = (learned.get(name) for name in names[len(specs) :])
-    domains = operator.domains(*specs, *(d and Spec(d.shape, d.dtype) for d in others))
+    domains = expect_domains(
+        operator, [*specs, *(None if d is None else Spec(d.shape, d.dtype) for d in others)]
+    )
     for index, spec in enumerate(specs):
         domain = domains.get(names[index], Interval())
         at = FRACTIONS[index % len(FRACTIONS)]
@@ -85,6 +91,7 @@ def fitting_specs(operator: Operator) -> list[Specs]:
 
     Raises:
         ShapeError: none was found; the text says what the operator answered last.
+        OperatorError, BrokenPromise: what a method returns fits no contract.
     """
     found: set[Specs] = set()
     for count in _counts(operator):
@@ -151,7 +158,13 @@ def _counts(operator: Operator) -> list[int]:
 def _fits(operator: Operator, specs: Specs) -> bool:
     try:
         build_case(operator, specs, 0)
-    except Exception:  # whatever a user's infer raises for what it never thought of
+    except OperatorError:
+        raise
+    except BrokenPromise as broken:
+        if broken.promise == "structure":  # no other inputs would mend that
+            raise
+        return False
+    except Exception:  # whatever a user's parameters raises for what it never thought of
         return False
     return True
 

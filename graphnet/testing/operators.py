@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import hypothesis
@@ -16,7 +19,7 @@ from graphnet.testing.inputs import build_case, data_inputs, fitting_specs
 from graphnet.testing.record import Check, Proof, promises, prove, quiet_settings
 from graphnet.testing.strategies import seeds
 from ops.fields import is_integer
-from ops.operator import Operator, ShapeError, Spec, expect_configuration
+from ops.operator import Operator, OperatorError, ShapeError, Spec, expect_configuration
 
 __all__ = ["check_operator", "prove_operator"]
 
@@ -65,18 +68,22 @@ def check_operator(
         BrokenPromise: the smallest case found that breaks a promise; its text says which
             promise, for which inputs, where it is worst, and how to see it again.
         ShapeError: no shape fits the operator, or one that was given does not.
-        TypeError: it is no operator, breaks the contract as a class, or an input is none of
-            these, or missing, or a name in ``linear`` is wrong.
+        OperatorError: it breaks the contract as a class, or in what ``parameters``, ``states``
+            or ``domains`` returns; a ``TypeError``.
+        TypeError: it is no operator, or an input is none of these, or missing, or another
+            argument is of the wrong type.
         ValueError: ``low`` is not below ``high``, or a number is out of range.
 
     >>> from ops import Tanh
     >>> check_operator(Tanh())
     """
     __tracebackhide__ = True  # pytest shows the message, and not how the case was drawn
-    _expect_arguments(operator, inputs, linear, case, low, high, max_examples)
+    _expect_options(reference, linear, backends, low, high, max_examples, seed, case)
+    _expect_inputs(operator, inputs, linear, case)
     checks = promises(reference, linear, backends)
-    specs = None if inputs else fitting_specs(operator)
+    specs = None
     try:
+        specs = None if inputs else fitting_specs(operator)
         if case is not None:
             _hold(_Drawn(operator, inputs, case, low, high).case, checks)
         elif specs is not None:
@@ -119,10 +126,10 @@ def prove_operator(
 ) -> Proof:
     """:func:`check_operator`, with what came of it as a result instead of an exception.
 
+    That no shape fits it, or that it breaks the contract as a class, is such a result too.
+
     Raises:
-        ShapeError: no shape fits the operator.
-        TypeError: it breaks the contract as a class.
-        ValueError: ``low`` is not below ``high``.
+        ValueError: ``low`` is not below ``high``, or a number is out of range.
     """
     start = time.perf_counter()
     broken = None
@@ -132,19 +139,43 @@ def prove_operator(
         )
     except BrokenPromise as error:
         broken = error
+    except OperatorError as error:
+        broken = BrokenPromise(None, "contract", str(error))
+    except ShapeError as error:
+        broken = BrokenPromise(None, "inputs that fit", str(error))
     return Proof(repr(operator), examples, time.perf_counter() - start, broken)
 
 
-def _expect_arguments(
-    operator: Operator,
-    inputs: Sequence[Given],
-    linear: Sequence[str],
-    case: int | None,
-    low: float,
-    high: float,
-    max_examples: int,
+def _expect_options(
+    reference: Any,
+    linear: Any,
+    backends: Any,
+    low: Any,
+    high: Any,
+    max_examples: Any,
+    seed: Any,
+    case: Any,
 ) -> None:
-    """Refuse what makes no sense before anything is drawn."""
+    """Refuse options that make no sense, whatever the operator."""
+    if reference is not None and not callable(reference):
+        raise TypeError(f"expected a function as reference, received {reference!r}")
+    for name, names in (("linear", linear), ("backends", backends)):
+        if isinstance(names, str):
+            raise TypeError(f"expected a list of names for {name}, received {names!r}")
+    real = isinstance(low, Real) and isinstance(high, Real)
+    if not (real and -math.inf < float(low) < float(high) < math.inf):
+        raise ValueError(f"expected finite low below high, received low={low!r} and high={high!r}")
+    for name, least, value in (("max_examples", 1, max_examples), ("seed", 0, seed)):
+        if not is_integer(value) or value < least:
+            raise ValueError(f"expected {name} of at least {least}, received {value!r}")
+    if case is not None and (not is_integer(case) or case < 0):
+        raise ValueError(f"expected case of at least 0, received {case!r}")
+
+
+def _expect_inputs(
+    operator: Operator, inputs: Sequence[Given], linear: Sequence[str], case: int | None
+) -> None:
+    """Refuse an operator that breaks the contract as a class, and inputs that it does not take."""
     if not isinstance(operator, Operator):
         raise TypeError(f"expected an operator, such as Tanh(), received {operator!r}")
     signature = type(operator).signature()
@@ -157,11 +188,8 @@ def _expect_arguments(
             f"{name}: expected a shape for each of the inputs {data}, received {len(inputs)}"
         )
     for given in inputs:
-        if not isinstance(given, (st.SearchStrategy, Spec, np.ndarray, tuple, list)):
-            raise TypeError(
-                f"{name}: expected a shape such as (2, 3), a Spec, an array or a strategy for "
-                f"each input, received {given!r}"
-            )
+        if not isinstance(given, st.SearchStrategy):
+            _expect_input(operator, given, "received")
     if case is not None and (not inputs or any(isinstance(g, st.SearchStrategy) for g in inputs)):
         raise TypeError(
             f"{name}: case= is one case of known inputs: give a shape for each of {data}"
@@ -169,10 +197,14 @@ def _expect_arguments(
     for role in linear:
         if role not in signature.names and signature.variadic is None:
             raise TypeError(f"{role!r} is no input of {name}: {signature.names}")
-    if not low < high:
-        raise ValueError(f"expected low below high, received low={low!r} and high={high!r}")
-    if not is_integer(max_examples) or max_examples < 1:
-        raise ValueError(f"expected max_examples of at least 1, received {max_examples!r}")
+
+
+def _expect_input(operator: Operator, given: Any, how: str) -> None:
+    if not isinstance(given, (Spec, np.ndarray, tuple, list)):
+        raise TypeError(
+            f"{type(operator).__name__}: expected a shape such as (2, 3), a Spec, an array or a "
+            f"strategy of these for each input, {how} {given!r}"
+        )
 
 
 @dataclass(frozen=True)
@@ -212,6 +244,8 @@ def _given_cases(
 ) -> Case:
     seed = draw(seeds)
     drawn = [draw(g) if isinstance(g, st.SearchStrategy) else g for g in inputs]
+    for value in drawn:
+        _expect_input(operator, value, "a strategy drew")
     try:
         return _Drawn(operator, drawn, seed, low, high).case
     except ShapeError:
@@ -282,7 +316,8 @@ def _line(
         options = {k: v for k, v in options.items() if k not in ("seed", "max_examples")}
     changed = [f"{name}={value!r}" for name, (value, usual) in options.items() if value != usual]
     if reference is not None:
-        changed.append(f"reference={getattr(reference, '__name__', 'reference')}")
+        name = getattr(reference, "__name__", "")
+        changed.append(f"reference={name if name.isidentifier() else 'reference'}")
     return f"check_operator({', '.join([repr(case.operator), *shown, *which, *changed])})"
 
 
@@ -294,4 +329,5 @@ def _array(x: np.ndarray) -> str:
     if not x.size:
         return _shape(x)
     dtype = "" if x.dtype in ("float64", "int64", "bool") else f", {x.dtype.name!r}"
-    return f"np.array({x.tolist()!r}{dtype})"
+    entries = re.sub(r"\b(nan|inf)\b", r"np.\1", repr(x.tolist()))
+    return f"np.array({entries}{dtype})"

@@ -63,7 +63,7 @@ class Proof:
             "examples": self.examples,
             "seconds": round(self.seconds, 3),
             "promise": found.promise if found else None,
-            "case": repr(found.case) if found else None,
+            "case": repr(found.case) if found and found.case else None,
             "problem": found.problem if found else None,
             "reproduce": found.reproduce if found else None,
         }

@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 
 from ops.windows import Padding
 
-__all__ = ["random_array", "seeds", "shapes", "spaced_array", "window_inputs"]
+__all__ = [
+    "away_from_zero",
+    "one_or_each",
+    "random_array",
+    "seeds",
+    "shapes",
+    "spaced_array",
+    "window_inputs",
+]
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -45,6 +53,12 @@ def spaced_array(
     count = size + size % 2  # an odd number of cells would have 0 in the middle of one
     entries = low + (rng.permutation(count)[:size] + at) * ((high - low) / max(count, 1))
     return entries.reshape(shape)
+
+
+def away_from_zero(shape: tuple[int, ...], seed: int) -> Any:
+    """Spaced entries, none within 0.5 of 0, where a length or a reciprocal bends sharply."""
+    x = spaced_array(shape, seed)
+    return x + np.copysign(0.5, x)
 
 
 def random_array(shape: tuple[int, ...], seed: int) -> Any:
@@ -104,14 +118,14 @@ def window_inputs(
             for out, s, e, (b, t) in zip(each(1, max_out), stride, extent, begin_end, strict=True)
         )
     fields = {
-        "kernel_size": _maybe_one(draw, kernel),
-        "stride": _maybe_one(draw, stride),
+        "kernel_size": one_or_each(draw, kernel),
+        "stride": one_or_each(draw, stride),
         "padding": padding,
-        "dilation": _maybe_one(draw, dilation),
+        "dilation": one_or_each(draw, dilation),
     }
     return fields, size
 
 
-def _maybe_one(draw: Callable[..., Any], values: tuple[int, ...]) -> int | tuple[int, ...]:
+def one_or_each(draw: Callable[..., Any], values: tuple[int, ...]) -> int | tuple[int, ...]:
     """The short form of equal sizes, now and then."""
     return values[0] if len(set(values)) == 1 and draw(st.booleans()) else values

@@ -82,6 +82,7 @@ EQUIVALENT: dict[tuple[str, str, str | None], str] = {
     ("ops.resize._Axis._most", "1e-09", "2e-09"): MORE,
     ("ops.resize.Resize.backward", "dx.copy() if dx is dy else dx", "dx.copy()"): COPY,
     ("ops.attention.ScaledDotProductAttention._quarter_scores", "5.0", "10.0"): FAR,
+    ("ops.bilinear._ends", "2.0", "4.0"): BEYOND_IMAGE,
     ("ops.grid_sample.GridSample._inside", "4.0", "8.0"): BEYOND_IMAGE,
     ("ops.grid_sample.GridSample._inside", "3.0", "6.0"): BEYOND_IMAGE,
     ("ops.grid_sample.GridSample._inside", "at < low", "at <= low"): (

@@ -1,14 +1,19 @@
-"""Max pooling over images; the winning position of each window is kept in a byte."""
+"""Max pooling over images; the winning position of each window is kept in a byte.
+
+Windows of 2x2 side by side are pooled in either layout: with the channels side by side or, where an
+image is pooled first of all, row by row.
+"""
 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numba import njit, prange
 
 from graphnet.kernels.compiled.rows import FAST
-from graphnet.kernels.placed import LAST, Call, Memory, PlacedKernel, Terms, last
+from graphnet.kernels.placed import LAST, SAME, Call, Memory, PlacedKernel, Terms, is_arranged, last
 from ops.operator import Spec, known
 from ops.pooling import MaxPool
 
@@ -35,17 +40,26 @@ class CompiledMaxPool(PlacedKernel):
         )
         self._threads = max(1, min(threads, known(x.shape[0])[0]))
         (y,) = self.results
-        self.terms = Terms(inputs=(LAST,), outputs=(LAST,), extras=(Spec(_last_shape(y), "uint8"),))
+        layout = SAME if self._apart else LAST
+        self.terms = Terms(
+            inputs=(layout,), outputs=(layout,), extras=(Spec(_last_shape(y), "uint8"),)
+        )
 
     def bind_forward(self, memory: Memory) -> Call:
-        x, y = last(memory.inputs[0]), last(memory.outputs[0])
         (winner,) = memory.extras
+        if not is_arranged(memory.inputs[0], LAST):
+            x, y = (_planes(array) for array in (memory.inputs[0], memory.outputs[0]))
+            return partial(_forward_rows, x, y, winner.reshape(y.shape), self._threads)
+        x, y = last(memory.inputs[0]), last(memory.outputs[0])
         if self._apart:
             return partial(_forward_pairs, x, y, winner, self._threads)
         return partial(_forward, x, self._geometry, y, winner, self._threads)
 
     def bind_backward(self, memory: Memory) -> Call:
         (winner,) = memory.extras
+        if not is_arranged(memory.dinputs[0], LAST):
+            dx, dy = (_planes(array) for array in (memory.dinputs[0], memory.doutputs[0]))
+            return partial(_backward_rows, winner.reshape(dy.shape), dy, dx, self._threads)
         dy, dx = last(memory.doutputs[0]), last(memory.dinputs[0])
         if self._apart:
             return partial(_backward_pairs, winner, dy, dx, self._threads)
@@ -55,6 +69,58 @@ class CompiledMaxPool(PlacedKernel):
 def _last_shape(y: Spec) -> tuple[int, ...]:
     n, c, *spatial = known(*y.shape)
     return (n, *spatial, c)
+
+
+def _planes(array: Any) -> Any:
+    """``(N, C, H, W)`` as ``(N C, H, W)``."""
+    return array.reshape(-1, *array.shape[2:])
+
+
+@njit(**FAST)
+def _forward_rows(x, y, winner, threads):
+    """Windows of 2x2, side by side, of planes."""
+    planes, down, across = y.shape
+    for thread in prange(threads):
+        for n in range(planes * thread // threads, planes * (thread + 1) // threads):
+            for i in range(down):
+                top, low = x[n, 2 * i, : 2 * across], x[n, 2 * i + 1, : 2 * across]
+                largest, number = y[n, i], winner[n, i]
+                for j in range(largest.size):
+                    best, place = top[2 * j], np.uint8(0)
+                    # a NaN is larger than all others, and the first one stays
+                    entry = top[2 * j + 1]
+                    larger = not entry <= best and best == best
+                    best, place = (entry, np.uint8(1)) if larger else (best, place)
+                    entry = low[2 * j]
+                    larger = not entry <= best and best == best
+                    best, place = (entry, np.uint8(2)) if larger else (best, place)
+                    entry = low[2 * j + 1]
+                    larger = not entry <= best and best == best
+                    best, place = (entry, np.uint8(3)) if larger else (best, place)
+                    largest[j] = best
+                    number[j] = place
+
+
+@njit(**FAST)
+def _backward_rows(winner, dy, dx, threads):
+    planes, down, across = dy.shape
+    height, width = dx.shape[1:]
+    nothing = np.float32(0)
+    for thread in prange(threads):
+        for n in range(planes * thread // threads, planes * (thread + 1) // threads):
+            for i in range(down):
+                arriving, number = dy[n, i], winner[n, i]
+                top, low = dx[n, 2 * i], dx[n, 2 * i + 1]
+                for j in range(arriving.size):
+                    gradient, place = arriving[j], number[j]
+                    top[2 * j] = gradient if place == 0 else nothing
+                    top[2 * j + 1] = gradient if place == 1 else nothing
+                    low[2 * j] = gradient if place == 2 else nothing
+                    low[2 * j + 1] = gradient if place == 3 else nothing
+                for j in range(2 * across, width):
+                    top[j] = low[j] = nothing
+            for i in range(2 * down, height):
+                dx[n, i] = nothing
 
 
 @njit(**FAST)

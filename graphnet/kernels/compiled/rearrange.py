@@ -31,6 +31,9 @@ def rearranged(source: Any, target: Any, threads: int) -> Call:
     return partial(_turn, *turned, threads)
 
 
+#: Entries of a row that are turned before the next row's.
+SPAN = 256
+
 #: Writes 16 vectors, turned.
 _block = transform(WIDTH, lambda vectors, rows: vectors.transposed(rows))
 
@@ -53,6 +56,10 @@ def _turn(source, target, threads):
                         begin + top * from_row + 4 * left, from_row,
                         end + left * to_row + 4 * top, to_row,
                     )  # fmt: skip
-            for column in range(wide if top < high else 0, columns):
+            # what fills no block: one row after the other, so far that the cache holds them all
+            for left in range(wide if top < high else 0, columns, SPAN):
+                part = target[n, left : left + SPAN]
                 for row in range(top, min(rows, top + WIDTH)):
-                    target[n, column, row] = source[n, row, column]
+                    line = source[n, row, left : left + SPAN]
+                    for column in range(line.size):
+                        part[column, row] = line[column]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from graphnet.testing.batches import batch_sizes
 from graphnet.testing.case import Case
 from graphnet.testing.record import Record
-from graphnet.testing.strategies import random_array, seeds
+from graphnet.testing.strategies import one_or_each, random_array, seeds
 from ops.conv_transpose import ConvTranspose
 
 
@@ -22,9 +22,6 @@ def cases(draw):
 
     def each(low, high):
         return tuple(draw(st.integers(low, high)) for _ in range(rank))
-
-    def short(values):
-        return values[0] if len(set(values)) == 1 and draw(st.booleans()) else values
 
     size, kernel, stride, dilation = each(1, most), each(1, most), each(1, 3), each(1, 3)
     extra = tuple(
@@ -51,11 +48,11 @@ def cases(draw):
     seed = draw(seeds)
     operator = ConvTranspose(
         filters,
-        short(kernel),
-        stride=short(stride),
+        one_or_each(draw, kernel),
+        stride=one_or_each(draw, stride),
         padding=padding,
-        output_padding=short(extra),
-        dilation=short(dilation),
+        output_padding=one_or_each(draw, extra),
+        dilation=one_or_each(draw, dilation),
         groups=groups,
         bias=draw(st.booleans()),
     )

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from graphnet.testing.batches import batch_sizes
 from graphnet.testing.case import Case
 from graphnet.testing.record import Record
+from graphnet.testing.records.resize import keys
 from graphnet.testing.strategies import random_array, seeds
 from ops.grid_sample import GridSample
 
@@ -53,13 +54,6 @@ def inside(operator, at, n):
     return at if low < high else 0.0
 
 
-def cubic(distance, a=-0.75):
-    d = abs(distance)
-    if d <= 1:
-        return (a + 2) * d**3 - (a + 3) * d**2 + 1
-    return a * d**3 - 5 * a * d**2 + 8 * a * d - 4 * a if d < 2 else 0.0
-
-
 def taps(operator, number, n):
     """The entries that a point takes along one axis, None for a 0, and their weights."""
     at = (number + 1) / 2 * (n - 1) if operator.align_corners else ((number + 1) * n - 1) / 2
@@ -70,7 +64,7 @@ def taps(operator, number, n):
     elif operator.mode == "linear":
         found = [(base, 1 - (at - base)), (base + 1, at - base)]
     else:
-        found = [(base + k, cubic(at - base - k)) for k in (-1, 0, 1, 2)]
+        found = [(base + k, keys(at - base - k, -0.75)) for k in (-1, 0, 1, 2)]
     if operator.padding == "zeros":
         return [(index if 0 <= index < n else None, weight) for index, weight in found]
     return [(min(max(int(inside(operator, i, n)), 0), n - 1), weight) for i, weight in found]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from graphnet.testing.batches import batched
 from graphnet.testing.case import Case
 from graphnet.testing.record import Record
-from graphnet.testing.strategies import random_array, seeds, spaced_array
+from graphnet.testing.strategies import away_from_zero, random_array, seeds, spaced_array
 from ops.reduction import Mean, ReduceL1, ReduceL2, ReduceLogSumExp, Sum
 
 
@@ -50,12 +50,6 @@ def each_group(combine):
         return y.reshape([n for axis, n in enumerate(kept) if axis not in axes])
 
     return reference
-
-
-def away_from_zero(shape, seed):
-    """No entry within 0.5 of 0: a length bends sharply where it is small."""
-    x = spaced_array(shape, seed)
-    return x + np.copysign(0.5, x)
 
 
 RECORDS = [

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from graphnet.testing.batches import batch_sizes
 from graphnet.testing.case import Case
 from graphnet.testing.record import Record
-from graphnet.testing.strategies import random_array, seeds
+from graphnet.testing.strategies import one_or_each, random_array, seeds
 from ops.resize import Resize
 
 HALF = Fraction(1, 2)
@@ -47,17 +47,16 @@ def cases(draw):
     symmetric = coordinates == "half_pixel_symmetric"
     size = tuple(draw(st.integers(1 + symmetric, largest)) for _ in range(rank))
 
-    def short(values):
-        return values[0] if len(set(values)) == 1 and draw(st.booleans()) else values
-
     if draw(st.sampled_from((True, False, False, False) if symmetric else (True, False))):
-        given = {"size": short(tuple(draw(st.integers(1, largest + 2)) for _ in size))}
+        given = {"size": one_or_each(draw, tuple(draw(st.integers(1, largest + 2)) for _ in size))}
     else:
         fitting = [
             [s for s in SCALES if n * s >= 1 and not (symmetric and (n * s).is_integer())]
             for n in size
         ]
-        given = {"scale": short(tuple(draw(st.sampled_from(scales)) for scales in fitting))}
+        given = {
+            "scale": one_or_each(draw, tuple(draw(st.sampled_from(scales)) for scales in fitting))
+        }
     operator = Resize(
         **given,
         mode=draw(st.sampled_from(MODES)),
