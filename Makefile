@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+CUDA ?= 12
 BIN := $(VENV)/bin
 # one thread a worker: workers that share their cores with each other's BLAS wait instead of work
 PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 GRAPHNET_MODELS='$(CURDIR)/$(VENV)/models' \
@@ -40,7 +41,9 @@ nightly: $(VENV)/test
 	$(PYTEST) -n auto --dist worksteal -m slow
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.mutation
 
-test-gpu: $(VENV)/test
+# every test that needs a card; CUDA=13 where the driver is for CUDA 13
+test-gpu: $(VENV)/gpu$(CUDA)
+	$(BIN)/python -c 'from graphnet.backends import get_backend; print(get_backend("cupy").describe())'
 	$(PYTEST) -m gpu
 
 # What each target needs is installed once, and again when pyproject.toml changes.
@@ -56,6 +59,10 @@ $(VENV)/demo: $(VENV)/python pyproject.toml
 
 $(VENV)/test: $(VENV)/demo
 	$(BIN)/python -m pip install --quiet --group test --group lint
+	touch $@
+
+$(VENV)/gpu$(CUDA): $(VENV)/test
+	$(BIN)/python -m pip install --quiet --editable '.[cuda$(CUDA)]'
 	touch $@
 
 clean:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks import cpu, imported, memory, seed
+from benchmarks import cpu, gpu, imported, memory, seed
 
-BENCHMARKS = {"cpu": cpu, "imported": imported, "memory": memory, "seed": seed}
+BENCHMARKS = {"cpu": cpu, "gpu": gpu, "imported": imported, "memory": memory, "seed": seed}
 
 
 def main() -> None:

@@ -121,7 +121,7 @@ def _expect_close(work: str, found: np.ndarray, wanted: np.ndarray) -> None:
         raise SystemExit(f"{work}: results differ by {difference:.1e} of the largest")
 
 
-def _initial(graph: gn.Graph) -> dict[str, np.ndarray]:
+def initial_weights(graph: gn.Graph) -> dict[str, np.ndarray]:
     """Weights of He's size: with small ones gradients drown in rounding."""
     rng = np.random.default_rng(1)
     net = gn.Executor(graph)
@@ -161,7 +161,7 @@ def _training(name: str, rounds: int) -> dict[str, Any]:
 
     batch, _, make = NETWORKS[name]
     graph = make()
-    weights, feeds = _initial(graph), _feeds(batch, graph)
+    weights, feeds = initial_weights(graph), _feeds(batch, graph)
     net = gn.Executor(graph)
     net.assign(weights)
     net.forward(training=True, **feeds)
@@ -194,7 +194,7 @@ def _inference(name: str, batch: int, rounds: int) -> dict[str, Any]:
     import torch
 
     graph = NETWORKS[name][2]()
-    weights = _initial(graph)
+    weights = initial_weights(graph)
     image = _feeds(batch, graph)["image"]
     net = gn.Executor(graph)
     net.assign(weights)
@@ -244,7 +244,7 @@ def _peak_of(name: str, engine: str) -> float:
     graph = make()
 
     def make_step(size: int) -> Callable[[], Any]:
-        weights, feeds = _initial(graph), _feeds(size, graph)
+        weights, feeds = initial_weights(graph), _feeds(size, graph)
         if engine != "graphnet":
             return _torch_step(graph, weights, feeds, engine)[1]
         net = gn.Executor(graph)

@@ -16,6 +16,7 @@ from graphnet.debug import ContractError
 from graphnet.executor import Executor, ExecutorError, TrainingStep
 from graphnet.feeds import FeedError
 from graphnet.graph import Graph
+from graphnet.out_of_memory import OutOfMemoryError
 from graphnet.values import Constant, GraphError, Input, Node, Parameter, State, Value
 from graphnet.weights import WeightsError, WeightsReport
 
@@ -40,6 +41,7 @@ __all__ = [
     "GraphError",
     "Input",
     "Node",
+    "OutOfMemoryError",
     "Parameter",
     "State",
     "Trainer",

@@ -6,7 +6,9 @@ gradients of a value that fans out, and lets each go once it is consumed.
 
 from __future__ import annotations
 
+import gc
 import os
+import traceback
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,9 +22,10 @@ from graphnet.explain import Event, explain_plan, medians, timed, write_trace
 from graphnet.feeds import check_domains, check_feeds
 from graphnet.graph import Graph
 from graphnet.kernels import PlacedKernel, get_providers
-from graphnet.kernels.compiled import find_advance
+from graphnet.kernels.tools import HOST, DeviceTools, Tools
 from graphnet.optim import Optimizer
-from graphnet.passes import fold, for_inference, fuse, sink
+from graphnet.out_of_memory import OutOfMemoryError, bytes_of, largest_batch, say
+from graphnet.passes import chain, fold, for_inference, fuse, sink
 from graphnet.plan import Plan, Reverse, bind_spec, make_plan, make_reverse
 from graphnet.program import Blocks, Program, ReverseProgram
 from graphnet.recompute import schemes
@@ -38,7 +41,7 @@ from graphnet.weights import (
 )
 from ops.arrays import Array
 from ops.fields import is_integer
-from ops.operator import Spec, show, show_shape
+from ops.operator import Operator, Spec, show, show_shape
 
 __all__ = ["Executor", "ExecutorError", "TrainingStep"]
 
@@ -163,7 +166,10 @@ class Executor:
         self._plans: dict[tuple[Any, ...], _Planned] = {}
         self._last: _Pass | None = None
         self._recent: tuple[tuple[Any, ...], _Planned] | None = None
-        self._blocks = Blocks()
+        self._tools: Tools = HOST
+        if self.backend.name != "numpy":
+            self._tools = DeviceTools(self.backend)
+        self._blocks = Blocks(self._tools)
         self._version = 0  # of parameters and states, as far as the executor changes them
 
     def _laid_out(self) -> list[str]:
@@ -252,6 +258,7 @@ class Executor:
         Raises:
             FeedError: a feed is missing, unknown, or of the wrong shape, dtype or range.
             ShapeError: a node cannot work with this batch size.
+            OutOfMemoryError: the device has no room; the message says what would fit.
         """
         differentiate = training if differentiate is None else differentiate
         if isinstance(outputs, str):
@@ -261,6 +268,17 @@ class Executor:
         plan = planned.plan
         check_domains(plan, feeds)
         self._last = None
+        try:
+            return self._forward(planned, feeds, differentiate)
+        except MemoryError as error:
+            del planned
+            raise self._out_of_memory(error, plan, names, differentiate) from error
+
+    def _forward(
+        self, planned: _Planned, feeds: Mapping[str, Any], differentiate: bool
+    ) -> dict[str, Array]:
+        """As :meth:`forward`, with a plan and what was found to fit it."""
+        plan = planned.plan
         if planned.program is None:
             values = self._values(plan, feeds)
             saved = run_forward(plan, values, debug=self.debug)
@@ -337,6 +355,7 @@ class Executor:
             ExecutorError: there is no forward pass to reverse, or no ``gradient`` for an
                 output that is no scalar.
             GraphError: an output or name is unknown.
+            OutOfMemoryError: as for :meth:`forward`.
         """
         return self._backward(output, gradient, wrt, own=True)
 
@@ -349,12 +368,23 @@ class Executor:
                 "backward before forward: call forward(..., training=True) or "
                 "forward(..., differentiate=True) first, once for each backward"
             )
-        planned, saved = self._last.planned, self._last.saved
-        plan = planned.plan
+        last, plan = self._last, self._last.planned.plan
         wanted = self.trainable if wrt is None else list(wrt)
         reverse = self._reverse(plan, output, wanted)
         seed = self._seed(plan, reverse, gradient)
         self._last = None
+        try:
+            return self._backward_of(last, reverse, seed, wanted, own=own)
+        except MemoryError as error:
+            del last
+            raise self._out_of_memory(error, plan, tuple(plan.outputs), True) from error
+
+    def _backward_of(
+        self, last: _Pass, reverse: Reverse, seed: Any, wanted: list[str], *, own: bool
+    ) -> dict[str, Array]:
+        """The gradients that a forward pass leads to."""
+        planned, saved = last.planned, last.saved
+        plan = planned.plan
         if planned.program is None:
             gradients = run_reverse(plan, reverse, saved, seed, debug=self.debug)
         else:
@@ -516,8 +546,7 @@ class Executor:
         names = tuple(self.graph.outputs)
         form = self._form(training, names, training)
         planned = self._plan(form, training, names, batch, differentiate=training)
-        plan, program = planned.plan, planned.program
-        return plan.peak_bytes if program is None else program.nbytes
+        return bytes_of(planned.plan, planned.program)
 
     def trace(
         self,
@@ -583,14 +612,22 @@ class Executor:
             if self._fuses:
                 if not training and not differentiate:
                     graph = fold(graph)
-                graph = fuse(sink(graph))
+                graph = fuse(sink(graph), self._fuses)
+            if self._chains:
+                graph = chain(graph)
             self._graphs[key] = graph
         return self._graphs[key]
 
     @cached_property
-    def _fuses(self) -> bool:
-        """Whether there are kernels for what fusion makes of a graph."""
-        return not self.debug and any(p.fused and p.status()[0] for p in self._providers.values())
+    def _fuses(self) -> frozenset[type[Operator]]:
+        """The operators that there are kernels for, of those that fusion makes of a graph."""
+        working = [] if self.debug else [p for p in self._providers.values() if p.status()[0]]
+        return frozenset().union(*(provider.fused for provider in working))
+
+    @cached_property
+    def _chains(self) -> bool:
+        """Whether there are kernels for chains of elementwise operators."""
+        return bool(self._fuses) and any(p.chains for p in self._providers.values())
 
     def _plan(
         self,
@@ -643,6 +680,33 @@ class Executor:
             )
         return planned
 
+    def _out_of_memory(
+        self, error: MemoryError, plan: Plan, outputs: tuple[str, ...], differentiate: bool
+    ) -> OutOfMemoryError:
+        """Let all memory of runs go, and say what would fit."""
+        traceback.clear_frames(error.__traceback__)
+        self._blocks.release()
+        self._forget()
+        free = self.backend.release()
+
+        def needed(batch: int) -> int:
+            form = self._form(plan.training, outputs, differentiate)
+            planned = self._plan(form, plan.training, outputs, batch, differentiate)
+            return bytes_of(planned.plan, planned.program)
+
+        takes = needed(plan.batch)
+        fit = None
+        if free is not None and free < takes:
+            fit = largest_batch(needed, plan.batch, free)
+        self._forget()
+        return OutOfMemoryError(say(plan, takes, free, fit))
+
+    def _forget(self) -> None:
+        """Let plans go, and arrays that lie in cycles of closures."""
+        self._last = self._recent = None
+        self._plans.clear()
+        gc.collect()
+
     def _programmed(self, plan: Plan, dropped: frozenset[int] = frozenset()) -> _Planned:
         """A plan with its program, and the reverse pass that training makes in the same block."""
         program = self._program(plan, dropped)
@@ -672,7 +736,7 @@ class Executor:
             )
             for name, slot in slots.items()
         }
-        return Program(plan, leaves, dropped)
+        return Program(plan, leaves, dropped, self._tools)
 
     def _reverse(self, plan: Plan, output: str | None, wanted: list[str]) -> Reverse:
         if output is None:
@@ -748,7 +812,8 @@ class Executor:
 def _likeness(feed: tuple[str, Any]) -> tuple[Any, ...]:
     """What of a feed decides whether it fits, and which plan it needs."""
     name, array = feed
-    return name, type(array), getattr(array, "shape", None), getattr(array, "dtype", None)
+    shape, dtype = getattr(array, "shape", None), getattr(array, "dtype", None)
+    return name, type(array), shape, dtype, getattr(array, "device", None)
 
 
 class TrainingStep:
@@ -808,17 +873,16 @@ class _FusedUpdate:
         leaves = net.graph.parameters
         others = [name for name in net._gradients.arrays if not leaves[name].decay]
         edge = net._gradients.begin(others[0]) if others else size
-        self._parts = [(slice(edge), optimizer.weight_decay), (slice(edge, size), 0.0)]
+        self._parts = [(slice(0, edge), optimizer.weight_decay), (slice(edge, size), 0.0)]
 
     @classmethod
     def of(cls, net: Executor, optimizer: Optimizer) -> _FusedUpdate | None:
         """The fused update of an executor; None where there is none."""
         dtypes = {net._specs[name].dtype for name in net.trainable}
-        if net.backend.name != "numpy" or dtypes != {"float32"}:
+        if dtypes != {"float32"}:
             return None
-        if not any(provider.fused for provider in net._providers.values()):
-            return None
-        advance = find_advance(optimizer)
+        advances = (provider.find_advance(optimizer) for provider in net._providers.values())
+        advance = next((found for found in advances if found is not None), None)
         return None if advance is None else cls(net, optimizer, advance)
 
     def slots(self) -> dict[str, Array]:
@@ -835,5 +899,7 @@ class _FusedUpdate:
         rate = optimizer.rate(step)
         gradients = optimizer.clip({"all": self._gradients})["all"]
         for part, decay in self._parts:
+            if part.start == part.stop:
+                continue
             slots = {slot: store.flat["float32"][part] for slot, store in self._slots.items()}
             self._advance(self._parameters[part], gradients[part], slots, rate, step, decay)

@@ -41,8 +41,10 @@ def check_feeds(graph: Graph, feeds: Mapping[str, Any], dtype: str | None, backe
         if not (isinstance(array, np.ndarray) or backend.owns(array)):
             raise FeedError(
                 f"input {name!r}: expected a NumPy or {backend.name} array of "
-                f"{show(Spec(value.shape, wanted))}, received {type(array).__name__}"
+                f"{show(Spec(value.shape, wanted))}, received {_type_name(array)}"
             )
+        if backend.owns(array) and (place := backend.misplaced(array)):
+            raise FeedError(f"input {name!r}: the array {place}")
         if isinstance(array, np.ndarray) and type(array) not in (np.ndarray, np.memmap):
             raise FeedError(
                 f"input {name!r}: expected a plain array, received {type(array).__name__}, whose "
@@ -67,6 +69,14 @@ def check_feeds(graph: Graph, feeds: Mapping[str, Any], dtype: str | None, backe
                 known = f" with N = {batch} as in {source!r}" if isinstance(size, Dim) else ""
                 raise FeedError(_misshapen(name, value.spec, array.shape) + known)
     return batch
+
+
+def _type_name(array: Any) -> str:
+    """What was fed, with its library, and the way over from CuPy."""
+    kind = type(array)
+    library = kind.__module__.partition(".")[0]
+    name = kind.__name__ if library == "builtins" else f"{library}.{kind.__name__}"
+    return f"{name}; bring it over with array.get()" if name == "cupy.ndarray" else name
 
 
 def _misshapen(name: str, spec: Spec, shape: tuple[int, ...]) -> str:

@@ -11,19 +11,13 @@ step i at ``2 F - i``.
 
 from __future__ import annotations
 
-import mmap
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
-
-import numpy as np
 
 from graphnet.debug import ContractError, check_gradient
 from graphnet.explain import Event, Location
-from graphnet.kernels.compiled import added, rearranged
 from graphnet.kernels.placed import (
     ROWS,
     SAME,
@@ -34,16 +28,13 @@ from graphnet.kernels.placed import (
     allocate,
     first,
 )
+from graphnet.kernels.tools import HOST, Tools
 from graphnet.memory import Arena, Buffer
 from graphnet.plan import ABSENT, Plan, Reverse, ReverseStep, Step
 from graphnet.run import call_backward, call_forward
 from ops.operator import Spec, known, show
 
 __all__ = ["Blocks", "Place", "Program", "ReverseProgram"]
-
-
-#: Bytes from which several threads share a copy.
-LARGE = 1 << 16
 
 
 @dataclass(eq=False)
@@ -113,6 +104,7 @@ class Program:
         plan: some of whose kernels are placed.
         leaves: the arrays of parameters, states and constants by slot; they stay where they are.
         dropped: slots that are computed again in reverse, of those that :attr:`droppable` names.
+        tools: for the arrays of the backend.
 
     Attributes:
         nbytes: the size of the block it needs.
@@ -124,9 +116,14 @@ class Program:
     """
 
     def __init__(
-        self, plan: Plan, leaves: Mapping[int, Any], dropped: Set[int] = frozenset()
+        self,
+        plan: Plan,
+        leaves: Mapping[int, Any],
+        dropped: Set[int] = frozenset(),
+        tools: Tools = HOST,
     ) -> None:
         self.plan = plan
+        self.tools = tools
         #: Of the placed kernels by step, with a layout for each input and output.
         self.terms: dict[int, Terms] = {}
         self.places = self._places(leaves)
@@ -169,7 +166,7 @@ class Program:
                 calls.append((entry.index, self._free_call(entry)))
                 continue
             for source, target in entry.before:
-                calls.append((entry.index, rearranged(source.array, target.array)))
+                calls.append((entry.index, self.tools.copied(source.array, target.array)))
             memory = entry.memory()
             if entry.packed is not None:
                 pack = (entry.index, entry.step.kernel.bind_packed(memory))
@@ -193,17 +190,15 @@ class Program:
         """Take the inputs; what has a place is copied there."""
         for name, (slot, _) in self.plan.inputs.items():
             if slot in self.places:
-                source, target = feeds[name], self.places[slot].array
-                if source.nbytes > LARGE and source.flags.c_contiguous:
-                    rearranged(source, target)()
-                else:
-                    np.copyto(target, source)
+                self.tools.feed(feeds[name], self.places[slot].array)
             else:
-                self.values[slot] = feeds[name]
+                self.values[slot] = self.tools.owned(feeds[name])
 
     def run(self, events: list[Event] | None = None) -> None:
         """Run the forward pass on what was fed; each call is noted in ``events`` if given."""
-        calls = self.calls if events is None else noted(self.calls, "forward", events)
+        calls = self.calls
+        if events is not None:
+            calls = noted(calls, "forward", events, self.tools)
         call_all(self.plan, calls, "forward")
 
     def droppable(self) -> dict[int, int]:
@@ -357,7 +352,7 @@ class Program:
             if place is None:
                 continue
             if frozen:
-                place.array = allocate(place.spec, place.layout)
+                place.array = allocate(place.spec, place.layout, self.tools.xp)
             elif kernel is None or not self._over(index, step, position, place):
                 self._place(place, index, self._last[slot])
         if kernel is None:
@@ -372,7 +367,7 @@ class Program:
                 again = step.keep and position in terms.reads
                 copy = Place(place.spec, layout)
                 if frozen:
-                    copy.array = allocate(copy.spec, layout)
+                    copy.array = allocate(copy.spec, layout, self.tools.xp)
                 else:
                     self._place(copy, index, reverse if again else index)
                 entry.before.append((place, copy))
@@ -383,7 +378,7 @@ class Program:
         if terms.packed:
             if self._packs_frozen(step):
                 entry.packed = Place(Spec((terms.packed,), "uint8"), ROWS)
-                entry.packed.array = np.empty(terms.packed, "uint8")
+                entry.packed.array = self.tools.new_block(terms.packed)
             else:
                 entry.packed = self._bytes(terms.packed, index, index)
         if terms.forward_space:
@@ -415,15 +410,16 @@ class Program:
         """A call of a kernel that makes its own arrays."""
         step, index, values, saved = entry.step, entry.index, self.values, self.saved
         targets = [self.places.get(slot) for slot in step.outputs]
+        tools = self.tools
         dead = [slot for slot in step.release if slot not in self.places]
 
         def call() -> None:
             results, kept = call_forward(step, [values[slot] for slot in step.inputs])
             for slot, target, array in zip(step.outputs, targets, results, strict=True):
                 if target is None:
-                    values[slot] = _detached(array, self.block)
+                    values[slot] = _detached(tools, array, self.block)
                 else:
-                    _write(target, array)
+                    _write(tools, target, array)
             if step.keep:
                 saved[index] = kept
             for slot in dead:
@@ -496,6 +492,7 @@ class ReverseProgram:
 
         for place in self._settled:
             place.settle(at)
+        tools = self.program.tools
         self.calls = []
         for back, entry in self.steps:
             if entry is None:
@@ -504,17 +501,12 @@ class ReverseProgram:
             kernel = entry.step.kernel
             assert isinstance(kernel, PlacedKernel)
             for other in entry.again:
-                self.calls += [(other.index, call) for call in _again_calls(other)]
+                self.calls += [(other.index, call) for call in _again_calls(other, tools)]
             for source, target in entry.before:
-                self.calls.append((back.index, rearranged(source.array, target.array)))
+                self.calls.append((back.index, tools.copied(source.array, target.array)))
             self.calls.append((back.index, kernel.bind_backward(entry.memory())))
             for source, target, adds in entry.after:
-                # the copy turns what lies otherwise
-                call = rearranged
-                if adds and source.layout == target.layout:
-                    call = added
-                elif adds:
-                    call = _add_turned
+                call = tools.added if adds else tools.copied
                 self.calls.append((back.index, call(source.array, target.array)))
 
     def unbind(self) -> None:
@@ -531,10 +523,12 @@ class ReverseProgram:
         for slot, place in self.places.items():
             self.gradients[slot] = place.array
         if source in self.places:
-            np.copyto(self.places[source].array, seed)
+            self.program.tools.copied(seed, self.places[source].array)()
         else:
             self.gradients[source] = seed
-        calls = self.calls if events is None else noted(self.calls, "backward", events)
+        calls = self.calls
+        if events is not None:
+            calls = noted(calls, "backward", events, self.program.tools)
         call_all(self.program.plan, calls, "reverse")
 
     def _last_reads(self) -> dict[int, int]:
@@ -729,6 +723,7 @@ class ReverseProgram:
         # the first to come replaces what lies there, all others are added
         opened = self._opened[back.index]
         sums: set[int] = set()
+        tools = program.tools
 
         def call() -> None:
             results = call_backward(step, back, saved[back.index], gradients)
@@ -744,10 +739,10 @@ class ReverseProgram:
                 if place is not None or slot in wanted:
                     check_gradient(program.plan, step, position, gradient)
                 if place is not None:
-                    (np.copyto if slot in fresh else _add)(place.array, gradient)
+                    (tools.copied if slot in fresh else tools.added)(gradient, place.array)()
                     fresh.discard(slot)
                 elif gradients[slot] is None:
-                    gradients[slot] = _detached(gradient, self.block, self.annex)
+                    gradients[slot] = _detached(tools, gradient, self.block, self.annex)
                 elif slot in sums:
                     gradients[slot] += gradient
                 else:
@@ -762,16 +757,17 @@ class Blocks:
     A block that is too small is replaced; programs are then bound anew when they run next.
     """
 
-    def __init__(self) -> None:
-        self._main = self._annex = new_block(0)
+    def __init__(self, tools: Tools = HOST) -> None:
+        self._new_block = tools.new_block
+        self._main = self._annex = self._new_block(0)
         self._bound: list[Program | ReverseProgram] = []
 
     def attach(self, program: Program) -> None:
         """See that a program is bound to the block."""
         if len(self._main) < program.nbytes:
-            self._release()
-            self._main = new_block(0)  # the old one goes before the new one comes
-            self._main = new_block(program.nbytes)
+            self._unbind()
+            self._main = self._new_block(0)  # the old one goes before the new one comes
+            self._main = self._new_block(program.nbytes)
         if program.block is not self._main:
             program.bind(self._main)
             self._bound.append(program)
@@ -782,13 +778,18 @@ class Blocks:
             for other in self._bound:
                 if isinstance(other, ReverseProgram):
                     other.unbind()
-            self._annex = new_block(0)
-            self._annex = new_block(reverse.nbytes)
+            self._annex = self._new_block(0)
+            self._annex = self._new_block(reverse.nbytes)
         if reverse.block is not self._main or reverse.annex is not self._annex:
             reverse.bind(self._annex)
             self._bound.append(reverse)
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Let both blocks go."""
+        self._unbind()
+        self._main = self._annex = self._new_block(0)
+
+    def _unbind(self) -> None:
         for program in self._bound:
             program.unbind()
         self._bound = []
@@ -810,30 +811,21 @@ def call_all(plan: Plan, calls: Iterable[tuple[int, Call]], direction: str) -> N
 
 
 def noted(
-    calls: Iterable[tuple[int, Call]], direction: str, events: list[Event]
-) -> Iterable[tuple[int, Call]]:
+    calls: Iterable[tuple[int, Call]], direction: str, events: list[Event], tools: Tools
+) -> list[tuple[int, Call]]:
     """The same calls, each of which writes to ``events`` how long it took."""
 
     def note(index: int, call: Call) -> Call:
         def run() -> object:
             start = time.perf_counter()
             failed = call()
+            tools.synchronize()
             events.append(Event(index, direction, start, time.perf_counter() - start))
             return failed
 
         return run
 
     return [(index, note(index, call)) for index, call in calls]
-
-
-def new_block(nbytes: int) -> Any:
-    """Bytes that the system provides as they are touched, in large pages where it has them."""
-    if sys.platform == "win32" or not nbytes:
-        return np.empty(nbytes, "uint8")
-    memory = mmap.mmap(-1, nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)
-    return np.frombuffer(memory, "uint8")
 
 
 def _array(place: Place | None) -> Any:
@@ -845,11 +837,11 @@ def _is_partial(step: Step, terms: Terms, position: int) -> bool:
     return step.keep and position in terms.again
 
 
-def _again_calls(entry: _Step) -> list[Call]:
+def _again_calls(entry: _Step, tools: Tools) -> list[Call]:
     """What computes an output of a step once more."""
     kernel = entry.step.kernel
     assert isinstance(kernel, PlacedKernel)
-    calls = [rearranged(source.array, target.array) for source, target in entry.before]
+    calls = [tools.copied(source.array, target.array) for source, target in entry.before]
     memory = entry.memory()
     (position,) = (i for i, place in enumerate(entry.outputs) if place is not None)
     if _is_partial(entry.step, kernel.terms, position):
@@ -875,22 +867,13 @@ def _same_memory(place: Place, layout: str) -> bool:
     return channels == 1 or all(size == 1 for size in spatial)
 
 
-def _detached(array: Any, *blocks: Any) -> Any:
+def _detached(tools: Tools, array: Any, *blocks: Any) -> Any:
     """The array, or a copy if it may be a view of memory that others use later."""
-    return array.copy() if any(np.may_share_memory(array, block) for block in blocks) else array
+    return array.copy() if any(tools.may_share(array, block) for block in blocks) else array
 
 
-def _write(place: Place, array: Any) -> None:
+def _write(tools: Tools, place: Place, array: Any) -> None:
     received = Spec(array.shape, array.dtype.name)
     if received != place.spec:
         raise ContractError(f"inferred {show(place.spec)}, computed {show(received)}")
-    np.copyto(place.array, array)
-
-
-def _add_turned(source: Any, target: Any) -> Call:
-    """``target += source``, however they lie."""
-    return partial(_add, target, source)
-
-
-def _add(total: Any, more: Any) -> None:
-    np.add(total, more, out=total)
+    tools.copied(array, place.array)()

@@ -57,6 +57,7 @@ FLOORS = (
     {"graphnet.debug", "graphnet.explain", "graphnet.feeds", "graphnet.recompute"},
     {"graphnet.run"},
     {"graphnet.program"},
+    {"graphnet.out_of_memory"},
     {"graphnet.executor"},
     {"graphnet.blocks"},
     {"graphnet.models", "graphnet.onnx", "graphnet.testing", "graphnet.training"},

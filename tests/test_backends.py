@@ -10,17 +10,20 @@ import types
 import numpy as np
 import pytest
 
-from graphnet.backends import BACKENDS, BackendError, cupy_names, get_backend, status
+import graphnet as gn
+from graphnet.backends import (
+    BACKENDS,
+    BackendError,
+    cupy_backend,
+    cupy_names,
+    get_backend,
+    status,
+)
 from graphnet.backends.strict import StrictArray, shares_memory
+from graphnet.feeds import check_feeds
+from ops import ReLU
 from ops.arrays import namespace
-
-
-def cupy_works() -> bool:
-    try:
-        get_backend("cupy")
-    except BackendError:
-        return False
-    return True
+from tests.cards import cupy_works
 
 
 @pytest.fixture(params=["numpy", "strict", pytest.param("cupy", marks=pytest.mark.gpu)])
@@ -119,17 +122,53 @@ def test_a_missing_cupy_is_answered_with_the_command_that_installs_it(monkeypatc
     assert "CuPy is not installed" in text
 
 
-def fake_cupy(monkeypatch, devices, compute):
-    def count():
-        if isinstance(devices, Exception):
-            raise devices
-        return devices
+class Total:
+    def sum(self):
+        return self
 
-    module = types.ModuleType("cupy")
-    module.__version__ = "14.0.0"
-    module.cuda = types.SimpleNamespace(runtime=types.SimpleNamespace(getDeviceCount=count))
-    module.arange = compute
-    monkeypatch.setitem(sys.modules, "cupy", module)
+    def get(self):
+        return np.array(1)
+
+
+def works(n):
+    return Total()
+
+
+class FakeCupy(types.ModuleType):
+    """A CuPy that finds what a test says."""
+
+    class ndarray:  # noqa: N801 - CuPy's name
+        def __init__(self, device):
+            self.device = types.SimpleNamespace(id=device)
+
+    def __init__(self, devices=1, compute=works, *, version="14.0.0", driver=12090, built=12090,
+                 is_hip=False):  # fmt: skip
+        super().__init__("cupy")
+        self.__version__ = version
+        self.arange = compute
+        self.devices = devices
+        self.cuda = types.SimpleNamespace(
+            runtime=types.SimpleNamespace(
+                getDeviceCount=self.count, getDevice=lambda: 0, is_hip=is_hip,
+                driverGetVersion=lambda: driver, runtimeGetVersion=lambda: built,
+                memGetInfo=lambda: (700, 1000),
+            )
+        )  # fmt: skip
+        self.pool = types.SimpleNamespace(emptied=0, free_all_blocks=self.empty)
+        self.get_default_memory_pool = lambda: self.pool
+
+    def count(self):
+        if isinstance(self.devices, Exception):
+            raise self.devices
+        return self.devices
+
+    def empty(self):
+        self.pool.emptied += 1
+
+
+def install(monkeypatch, cupy, wheels=("cupy-cuda12x",)):
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(cupy_backend, "_wheels", lambda: wheels)
 
 
 def no_library(n):
@@ -137,17 +176,62 @@ def no_library(n):
 
 
 @pytest.mark.parametrize(
-    ("devices", "compute", "text"),
+    ("found", "text"),
     [
-        (RuntimeError("cudaErrorInsufficientDriver"), None, "no CUDA driver or GPU answers"),
-        (0, None, "there is no GPU"),
-        (1, no_library, "libnvrtc.*pip install"),
+        ({"driver": 0}, "no NVIDIA driver: install one"),
+        (
+            {"driver": 12020, "built": 13000},
+            r"for CUDA 13.0, but the NVIDIA driver is for CUDA 12.2 at most: update.*cuda12x",
+        ),
+        ({"version": "13.6.0"}, "14 or newer is needed: pip install"),
+        ({"is_hip": True}, "AMD's ROCm"),
+        ({"devices": RuntimeError("cudaErrorNoDevice")}, "finds no GPU .*NoDevice"),
+        ({"devices": 0}, "there is no GPU"),
+        ({"compute": no_library}, "libnvrtc.*pip install"),
     ],
 )
-def test_a_cupy_that_cannot_compute_says_why(monkeypatch, devices, compute, text):
-    fake_cupy(monkeypatch, devices, compute)
-    with pytest.raises(BackendError, match=f"CuPy 14.0.0 is installed.*{text}"):
+def test_a_cupy_that_cannot_compute_says_why(monkeypatch, found, text):
+    cupy = FakeCupy(**found)
+    install(monkeypatch, cupy)
+    with pytest.raises(BackendError, match=f"CuPy {cupy.__version__} is installed.*{text}"):
         get_backend("cupy")
+
+
+def test_two_wheels_of_cupy_are_refused_before_they_are_imported(monkeypatch):
+    install(monkeypatch, None, ("cupy-cuda12x", "cupy-cuda13x"))
+    with pytest.raises(BackendError, match="pip uninstall cupy-cuda12x cupy-cuda13x, then pip"):
+        get_backend("cupy")
+
+
+def test_a_driver_of_the_same_cuda_serves_whatever_its_minor_version(monkeypatch):
+    install(monkeypatch, FakeCupy(driver=12020, built=12090))
+    assert get_backend("cupy").name == "cupy"
+
+
+def test_an_array_on_another_gpu_is_refused_as_a_feed(monkeypatch):
+    cupy = FakeCupy(devices=2)
+    install(monkeypatch, cupy)
+    backend = get_backend("cupy")
+    there = cupy.ndarray(1)
+    assert backend.owns(there) and not backend.misplaced(cupy.ndarray(0))
+    graph = gn.Graph(y=ReLU()(gn.Input("x", ("N", 2))))
+    with pytest.raises(gn.FeedError, match=r"'x': the array lies on GPU 1 .* GPU 0; .*asarray"):
+        check_feeds(graph, {"x": there}, None, backend)
+
+
+def test_an_array_of_cupy_is_no_feed_of_numpy(monkeypatch):
+    array = type("ndarray", (), {"__module__": "cupy._core.core"})()
+    net = gn.Executor(gn.Graph(y=ReLU()(gn.Input("x", ("N", 2)))))
+    with pytest.raises(gn.FeedError, match=r"received cupy.ndarray; bring it over with array.get"):
+        net.forward(x=array)
+
+
+def test_memory_that_nobody_uses_is_given_back(monkeypatch):
+    cupy = FakeCupy()
+    install(monkeypatch, cupy)
+    assert get_backend("cupy").release() == 700
+    assert cupy.pool.emptied == 1
+    assert get_backend("numpy").release() is None
 
 
 def test_here_a_cupy_without_a_gpu_says_what_is_missing():

@@ -7,7 +7,7 @@ import pytest
 
 import graphnet as gn
 from graphnet.passes import fold, for_inference, fuse, sink
-from ops import Add, BatchNorm, Conv, Linear, MaxPool, ReLU, Softmax, Tanh
+from ops import Add, BatchNorm, BatchNormReLU, Conv, Linear, MaxPool, ReLU, Softmax, Tanh
 from tests.small_networks import equal
 
 
@@ -51,6 +51,14 @@ def residual(*, norm=True, swap=False):
 )
 def test_chains_become_one_node(value, expected):
     assert kinds(fuse(gn.Graph(y=value()))) == expected
+
+
+def test_only_the_operators_asked_for_are_made():
+    wanted = frozenset((BatchNormReLU,))
+    assert kinds(fuse(gn.Graph(y=ReLU()(BatchNorm()(image()))), wanted)) == ["BatchNormReLU"]
+    assert kinds(fuse(gn.Graph(y=residual()), wanted)) == ["Conv", "BatchNormReLU"]
+    assert kinds(fuse(gn.Graph(y=residual(norm=False)), wanted)) == ["Conv", "Add", "ReLU"]
+    assert kinds(fuse(gn.Graph(y=first_layer()), wanted)) == ["Conv", "MaxPool", "ReLU"]
 
 
 HALVES = MaxPool(2)

@@ -7,7 +7,7 @@ from graphnet.backends.cupy_backend import CupyBackend
 from graphnet.backends.numpy_backend import NumpyBackend
 from graphnet.backends.strict import StrictBackend
 
-__all__ = ["BACKENDS", "Backend", "BackendError", "get_backend", "status"]
+__all__ = ["BACKENDS", "Backend", "BackendError", "CupyBackend", "get_backend", "status"]
 
 #: Every backend by its name.
 BACKENDS: dict[str, type[Backend]] = {

@@ -48,6 +48,14 @@ class Backend(ABC):
     def owns(self, obj: object) -> bool:
         """Whether ``obj`` is an array of this backend."""
 
+    def misplaced(self, array: Any) -> str:
+        """Where an array of this library lies, if that is not where the backend computes."""
+        return ""
+
+    def release(self) -> int | None:
+        """Give back the memory that nobody uses; how many bytes are free then, if one can tell."""
+        return None
+
     @abstractmethod
     def synchronize(self) -> None:
         """Wait until all work handed to the device is done."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from importlib import metadata
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,23 +11,32 @@ import numpy as np
 from graphnet.backends.base import Backend, BackendError
 from ops.arrays import Array
 
-__all__ = ["CupyBackend"]
+__all__ = ["CupyBackend", "import_cupy"]
 
 _INSTALL = 'pip install "cupy-cuda12x[ctk]" (CUDA 12) or "cupy-cuda13x[ctk]" (CUDA 13)'
+#: The first version whose names and limits the operators keep to.
+_OLDEST = 14
+#: Distributions that install a package ``cupy``; two of them overwrite each other's files.
+_WHEELS = (
+    "cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x", "cupy-rocm-5-0", "cupy-rocm-7-0",
+)  # fmt: skip
 
 
 class CupyBackend(Backend):
     """Arrays in the memory of the current CUDA device.
 
     Raises:
-        BackendError: CuPy, the CUDA driver, a GPU or the CUDA libraries are missing.
+        BackendError: CuPy, the CUDA driver, a GPU or the CUDA libraries are missing, or do not
+            go together.
     """
 
     name: ClassVar[str] = "cupy"
+    providers: ClassVar[tuple[str, ...]] = ("cuda", "reference")
 
     def __init__(self) -> None:
-        self.xp = _import_cupy()
+        self.xp = import_cupy()
         _check_device(self.xp)
+        self._device = int(self.xp.cuda.runtime.getDevice())
 
     def from_host(self, host: np.ndarray) -> Array:
         """A copy of ``host`` on the device."""
@@ -44,6 +55,20 @@ class CupyBackend(Backend):
         """Whether ``obj`` is a CuPy array."""
         return isinstance(obj, self.xp.ndarray)
 
+    def misplaced(self, array: Any) -> str:
+        """Where an array lies, if that is another GPU than the one of this backend."""
+        if array.device.id == self._device:
+            return ""
+        return (
+            f"lies on GPU {array.device.id} and the network on GPU {self._device}; bring it over "
+            f"with cupy.asarray(array) under cupy.cuda.Device({self._device})"
+        )
+
+    def release(self) -> int:
+        """Empty CuPy's pool of memory; the bytes of the GPU that are free then."""
+        self.xp.get_default_memory_pool().free_all_blocks()
+        return int(self.xp.cuda.runtime.memGetInfo()[0])
+
     def synchronize(self) -> None:
         """Wait for all streams of the current device."""
         self.xp.cuda.Device().synchronize()
@@ -61,7 +86,18 @@ class CupyBackend(Backend):
         )
 
 
-def _import_cupy() -> Any:
+def import_cupy() -> Any:
+    """The module ``cupy``.
+
+    Raises:
+        BackendError: it is not installed, or does not load; the message says what to do.
+    """
+    if len(wheels := _wheels()) > 1:
+        names = " ".join(wheels)
+        raise BackendError(
+            f"{len(wheels)} distributions of CuPy are installed, which overwrite each other: "
+            f"pip uninstall {names}, then {_INSTALL}"
+        )
     try:
         import cupy
     except ModuleNotFoundError as error:
@@ -73,18 +109,40 @@ def _import_cupy() -> Any:
     return cupy
 
 
+@functools.cache
+def _wheels() -> tuple[str, ...]:
+    """The distributions of CuPy that are installed."""
+    found = []
+    for name in _WHEELS:
+        try:
+            metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue
+        found.append(name)
+    return tuple(found)
+
+
 def _check_device(cupy: Any) -> None:
     found = f"CuPy {cupy.__version__} is installed"
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except RuntimeError as error:
-        # without a driver CUDA reports one that is too old, so the two cannot be told apart
+    runtime = cupy.cuda.runtime
+    if int(cupy.__version__.partition(".")[0]) < _OLDEST:
+        raise BackendError(f"{found}, but {_OLDEST} or newer is needed: {_INSTALL}")
+    if runtime.is_hip:
+        raise BackendError(f"{found}, but built for AMD's ROCm, not for CUDA: {_INSTALL}")
+    driver, built = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+    if not driver:  # CUDA's own error speaks of one that is too old
+        raise BackendError(f"{found}, but no NVIDIA driver: install one (nvidia-smi shows it)")
+    if driver // 1000 < built // 1000:
         raise BackendError(
-            f"{found}, but no CUDA driver or GPU answers ({error}): "
-            "install or update the NVIDIA driver"
-        ) from error
+            f"{found} for CUDA {_version(built)}, but the NVIDIA driver is for CUDA "
+            f"{_version(driver)} at most: update the driver, or {_INSTALL}"
+        )
+    try:
+        count = runtime.getDeviceCount()
+    except RuntimeError as error:
+        raise BackendError(f"{found}, but the NVIDIA driver finds no GPU ({error})") from error
     if count == 0:
-        raise BackendError(f"{found} and the CUDA driver answers, but there is no GPU")
+        raise BackendError(f"{found} and the NVIDIA driver answers, but there is no GPU")
     try:
         cupy.arange(2).sum().get()
     except Exception as error:  # whatever a missing or mismatched CUDA library makes CuPy raise

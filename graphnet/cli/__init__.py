@@ -16,8 +16,14 @@ from graphnet.cli.finetune import add_finetune
 from graphnet.cli.run import add_run
 from graphnet.cli.summary import add_draw, add_summary
 from graphnet.cli.train import add_train
+from graphnet.out_of_memory import OutOfMemoryError
 
 __all__ = ["main"]
+
+#: What is said in one line: bad input, and what is missing or too small here.
+EXPECTED = (
+    ValueError, TypeError, OSError, ImportError, BackendError, AssertionError, OutOfMemoryError,
+)  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         status: int = parsed.run(parsed)
-    except (ValueError, TypeError, OSError, ImportError, BackendError, AssertionError) as error:
+    except EXPECTED as error:
         print(f"graphnet: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -123,10 +123,12 @@ class PlacedKernel(ABC):
 
     Attributes:
         method: how it computes, where there are several ways.
+        xp: the array library whose arrays it takes.
     """
 
     terms: Terms
     method: str = ""
+    xp: Any = np
 
     def __init__(self, operator: Operator, specs: tuple[Spec | None, ...]) -> None:
         self.specs = specs
@@ -158,13 +160,16 @@ class PlacedKernel(ABC):
         given = [*arrays, *[None] * (len(terms.inputs) - len(arrays))]
         memory = Memory(
             [
-                None if x is None else arranged(x, layout)
+                None if x is None else arranged(x, layout, self.xp)
                 for x, layout in zip(given, terms.inputs, strict=True)
             ],
-            [allocate(s, layout) for s, layout in zip(self.results, terms.outputs, strict=True)],
-            [allocate(spec) for spec in terms.extras],
-            np.empty(terms.packed, "uint8"),
-            np.empty(terms.forward_space, "uint8"),
+            [
+                allocate(spec, layout, self.xp)
+                for spec, layout in zip(self.results, terms.outputs, strict=True)
+            ],
+            [allocate(spec, ROWS, self.xp) for spec in terms.extras],
+            self.xp.empty(terms.packed, dtype="uint8"),
+            self.xp.empty(terms.forward_space, dtype="uint8"),
         )
         if terms.packed:
             self.bind_packed(memory)()
@@ -188,13 +193,13 @@ class PlacedKernel(ABC):
             saved[first:second],
             saved[second:],
             None,
-            np.empty(terms.backward_space, "uint8"),
+            self.xp.empty(terms.backward_space, dtype="uint8"),
             [
-                None if d is None else arranged(d, layout)
+                None if d is None else arranged(d, layout, self.xp)
                 for d, layout in zip(arriving, terms.outputs, strict=True)
             ],
             [
-                allocate(spec, layout) if need and spec is not None else None
+                allocate(spec, layout, self.xp) if need and spec is not None else None
                 for need, spec, layout in zip(
                     wanted, self._input_specs(), terms.inputs, strict=True
                 )
@@ -225,31 +230,31 @@ def in_turn(*calls: Call, holds: object = None) -> Call:
 
 def last(x: Any) -> Any:
     """The view ``(N, *spatial, C)`` of an array ``(N, C, *spatial)``."""
-    return np.moveaxis(x, 1, -1)
+    return x.transpose(0, *range(2, x.ndim), 1)
 
 
 def first(x: Any) -> Any:
     """The view ``(N, C, *spatial)`` of an array ``(N, *spatial, C)``."""
-    return np.moveaxis(x, -1, 1)
+    return x.transpose(0, x.ndim - 1, *range(1, x.ndim - 1))
 
 
-def allocate(spec: Spec, layout: str = ROWS) -> Any:
+def allocate(spec: Spec, layout: str = ROWS, xp: Any = np) -> Any:
     """An array of this shape and dtype behind which the memory has the given layout."""
     shape = known(*spec.shape)
     if layout == LAST and len(shape) > 2:
-        return np.moveaxis(np.empty((shape[0], *shape[2:], shape[1]), spec.dtype), -1, 1)
-    return np.empty(shape, spec.dtype)
+        return first(xp.empty((shape[0], *shape[2:], shape[1]), dtype=spec.dtype))
+    return xp.empty(shape, dtype=spec.dtype)
 
 
-def arranged(x: Any, layout: str) -> Any:
+def arranged(x: Any, layout: str, xp: Any = np) -> Any:
     """The array itself if its memory has this layout, else a copy of which that is true."""
     if is_arranged(x, layout):
         return x
-    copy = allocate(Spec(x.shape, x.dtype.name), layout)
+    copy = allocate(Spec(x.shape, x.dtype.name), layout, xp)
     copy[...] = x
     return copy
 
 
 def is_arranged(x: Any, layout: str) -> bool:
     """Whether the memory of an array has this layout."""
-    return bool((np.moveaxis(x, 1, -1) if layout == LAST and x.ndim > 2 else x).flags.c_contiguous)
+    return bool((last(x) if layout == LAST and x.ndim > 2 else x).flags.c_contiguous)

@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from graphnet.kernels import compiled, naive, onednn, reference
+from graphnet.kernels import compiled, cuda, naive, onednn, reference
+from graphnet.kernels.advance import Advance
+from graphnet.optim import Optimizer
+from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU
+from ops.operator import Operator
 
 __all__ = ["Kernel", "Provider", "get_providers"]
 
@@ -40,9 +44,15 @@ class Provider:
     backends: tuple[str, ...] = ()
     status: Callable[[], tuple[bool, str]] = lambda: (True, "")
     """Whether it works here, and the libraries it uses or what is missing."""
-    fused: bool = False
-    """Whether it serves the operators that fusion makes of chains."""
+    fused: frozenset[type[Operator]] = frozenset()
+    """The operators it serves of those that fusion makes of layers and what is behind them."""
+    chains: bool = False
+    """Whether it serves chains of elementwise operators."""
+    find_advance: Callable[[Optimizer], Advance | None] = lambda optimizer: None
+    """A kernel for the step of an optimizer, None where it has none."""
 
+
+_NORMALIZED = (BatchNormInferenceReLU, BatchNormReLU)
 
 PROVIDERS = {
     "compiled": Provider(
@@ -51,7 +61,8 @@ PROVIDERS = {
         compiled.prepare,
         backends=("numpy",),
         status=compiled.status,
-        fused=True,
+        fused=frozenset((*_NORMALIZED, ConvMaxPoolReLU, ConvReLU)),
+        find_advance=compiled.find_advance,
     ),
     "onednn": Provider(
         "Conv, ConvTranspose, AvgPool, GlobalAvgPool, Linear and MatMul in float32, by oneDNN, "
@@ -59,6 +70,16 @@ PROVIDERS = {
         onednn.prepare,
         backends=("numpy",),
         status=onednn.status,
+    ),
+    "cuda": Provider(
+        "BatchNorm, LayerNorm, pooling, Dropout, SoftmaxCrossEntropy and chains of elementwise "
+        "operators in float32, by kernels compiled for the card, on cupy",
+        cuda.prepare,
+        backends=("cupy",),
+        status=cuda.status,
+        fused=frozenset(_NORMALIZED),
+        chains=True,
+        find_advance=cuda.find_advance,
     ),
     "naive": Provider(
         "textbook loops for Conv, MaxPool, AvgPool, BatchNorm and Linear, on numpy",

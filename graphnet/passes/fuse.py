@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Set
 from typing import Any
 
 from graphnet.graph import Graph
@@ -23,10 +24,12 @@ from ops.operator import Operator, known
 from ops.pooling import MaxPool
 from ops.rectifier import ReLU
 
-__all__ = ["fold", "fuse", "sink"]
+__all__ = ["FUSED", "Chains", "fold", "fuse", "sink"]
 
 #: The most channels that count as few, and how many filters a vector of that kernel takes.
 FEW, VECTOR = 4, 16
+#: The operators that fusion makes, where they are wanted.
+FUSED = frozenset((BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU))
 #: What an operator becomes that ReLU follows.
 _RECTIFIED: dict[type[Operator], type[Operator]] = {
     BatchNorm: BatchNormReLU,
@@ -35,12 +38,16 @@ _RECTIFIED: dict[type[Operator], type[Operator]] = {
 }
 
 
-def fuse(graph: Graph) -> Graph:
+def fuse(graph: Graph, kinds: Set[type[Operator]] = FUSED) -> Graph:
     """Make one node of BatchNorm or Conv and the ReLU behind it, or an addition and ReLU.
 
     So are a convolution of few channels, such as a first layer, a max pool by 2x2 and ReLU.  A
     result that somebody else reads, or that is an output of the graph, keeps its node.  The
     parameters are the same objects under the same names, and so are the states.
+
+    Args:
+        graph: what is to be fused.
+        kinds: the operators that may be made of others; all of :data:`FUSED` by default.
 
     >>> import graphnet as gn
     >>> from ops import BatchNorm, ReLU
@@ -48,15 +55,17 @@ def fuse(graph: Graph) -> Graph:
     >>> [node.kind for node in fuse(gn.Graph(y=ReLU()(BatchNorm()(x)))).nodes.values()]
     ['BatchNormReLU']
     """
-    chains = _Chains(graph)
+    chains = Chains(graph)
+    layers = [layer for layer, fused in _RECTIFIED.items() if fused in kinds]
 
     def replace(node: Node, inputs: tuple[Value | None, ...]) -> tuple[Value, ...] | None:
         chains.moved(node, inputs)
         if type(node.operator) is not ReLU:
             return None
-        if first := chains.alone(node.inputs[0], *_RECTIFIED):
+        if first := chains.alone(node.inputs[0], *layers):
             return rectified(first, None, None, node)
-        if pool := chains.alone(node.inputs[0], MaxPool):
+        pool = chains.alone(node.inputs[0], MaxPool)
+        if pool and ConvMaxPoolReLU in kinds:
             first = chains.alone(pool.inputs[0], Conv)
             if first and _is_first_layer(first, pool):
                 windows = _fields(pool.operator)
@@ -73,7 +82,7 @@ def fuse(graph: Graph) -> Graph:
             a, b = addition.inputs
             # the later of the two: what it is added to is there already
             for value, other in sorted(((b, a), (a, b)), key=_order, reverse=True):
-                first = chains.alone(value, *_RECTIFIED)
+                first = chains.alone(value, *layers)
                 same = other is not None and other.spec == node.outputs[0].spec
                 if first and same and value is not other:
                     return rectified(first, addition, other, node)
@@ -108,7 +117,7 @@ def fold(graph: Graph) -> Graph:
     >>> [node.kind for node in fold(graph).nodes.values()]
     ['FoldBatchNorm', 'Conv']
     """
-    chains = _Chains(graph)
+    chains = Chains(graph)
 
     def replace(node: Node, inputs: tuple[Value | None, ...]) -> tuple[Value, ...] | None:
         chains.moved(node, inputs)
@@ -149,7 +158,7 @@ def sink(graph: Graph) -> Graph:
     >>> [node.kind for node in sink(gn.Graph(y=y)).nodes.values()]
     ['Conv', 'MaxPool', 'ReLU']
     """
-    chains = _Chains(graph)
+    chains = Chains(graph)
 
     def replace(node: Node, inputs: tuple[Value | None, ...]) -> tuple[Value, ...] | None:
         chains.moved(node, inputs)
@@ -194,7 +203,7 @@ def _sees_entries(pool: MaxPool, relu: Node) -> bool:
     return all(dilation == 1 and max(pair) < kernel for pair, kernel, dilation in sides)
 
 
-class _Chains:
+class Chains:
     """Who reads what in a graph, and what has become of it in the one that is being made."""
 
     def __init__(self, graph: Graph) -> None:

@@ -6,22 +6,19 @@ the same to the last bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import get_num_threads, njit, prange
 
+from graphnet.kernels.advance import Advance
 from graphnet.kernels.compiled.vector import OPTIONS
 from graphnet.optim import SGD, Adam, AdamW, Optimizer, RMSProp
 
-__all__ = ["Advance", "find_advance"]
+__all__ = ["find_advance"]
 
 _PARALLEL = {"parallel": True, **OPTIONS}
-
-#: ``(parameter, gradient, slots, rate, step, decay)`` advances flat float32 arrays in place, with
-#: ``decay * parameter`` added to the gradient or, where decay is decoupled, as the optimizer does.
-Advance = Callable[[Any, Any, Mapping[str, Any], float, int, float], None]
 
 
 def find_advance(optimizer: Optimizer) -> Advance | None:

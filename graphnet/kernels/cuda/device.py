@@ -1,0 +1,97 @@
+"""The card that kernels are compiled for: sources of CUDA C in, functions to launch out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from importlib import resources
+from typing import Any, Protocol
+
+from graphnet.backends import BackendError
+from graphnet.backends.cupy_backend import import_cupy
+
+__all__ = ["LINE", "OPTIONS", "Device", "Launch", "get_device", "grid_of", "source", "status"]
+
+#: Threads of a block that is a line; as in ``common.cuh``.
+LINE = 256
+#: Options of the compiler: what is rounded is rounded as the reference does, but for sums of
+#: products, which round once.
+OPTIONS = ("--std=c++17",)
+#: Blocks for each processor of the card in a grid that walks over its work.
+BLOCKS = 8
+
+#: ``launch(grid, block, arguments)``
+Launch = Callable[[tuple[int, ...], tuple[int, ...], tuple[Any, ...]], None]
+
+
+class Device(Protocol):
+    """What kernels ask of a card.
+
+    Attributes:
+        xp: the array library.
+        processors: how many multiprocessors it has.
+    """
+
+    xp: Any
+    processors: int
+
+    def function(self, source: str, name: str, options: tuple[str, ...] = ()) -> Launch:
+        """A kernel of a source, compiled; arguments are arrays, int, float and None."""
+        ...
+
+
+class _Card:
+    """The current CUDA device, by CuPy."""
+
+    def __init__(self) -> None:
+        self.xp = import_cupy()
+        properties = self.xp.cuda.runtime.getDeviceProperties(self.xp.cuda.runtime.getDevice())
+        self.processors = int(properties["multiProcessorCount"])
+        self._modules: dict[tuple[str, tuple[str, ...]], Any] = {}
+
+    def function(self, source: str, name: str, options: tuple[str, ...] = ()) -> Launch:
+        """A kernel of a source, compiled by NVRTC when it is first asked for."""
+        key = (source, options)
+        if key not in self._modules:
+            self._modules[key] = self.xp.RawModule(code=source, options=(*OPTIONS, *options))
+        kernel = self._modules[key].get_function(name)
+
+        def launch(
+            grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]
+        ) -> None:
+            # a null pointer is eight bytes of zero
+            kernel(grid, block, tuple(0 if a is None else a for a in arguments))
+
+        return launch
+
+
+@functools.cache
+def get_device() -> Device:
+    """The current CUDA device.
+
+    Raises:
+        BackendError: CuPy is not installed.
+    """
+    return _Card()
+
+
+@functools.cache
+def source(name: str) -> str:
+    """The text of a source of this package, after what all have in common."""
+    folder = resources.files("graphnet.kernels.cuda")
+    texts = (folder.joinpath(n).read_text(encoding="utf-8") for n in ("common.cuh", name))
+    return "\n".join(texts)
+
+
+def grid_of(device: Device, size: int) -> tuple[int]:
+    """A line of blocks for as many entries, of which a thread may do several."""
+    return (max(1, min(-(-size // LINE), BLOCKS * device.processors)),)
+
+
+def status() -> tuple[bool, str]:
+    """Whether kernels can be compiled here, and by what."""
+    try:
+        cupy = import_cupy()
+    except BackendError as error:
+        return False, str(error)
+    return True, f"CuPy {cupy.__version__}"

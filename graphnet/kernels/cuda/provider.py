@@ -1,0 +1,62 @@
+"""Which operators the kernels of the card serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from graphnet.kernels.cuda import device
+from graphnet.kernels.cuda.batch_norm import CudaBatchNorm, CudaBatchNormInference
+from graphnet.kernels.cuda.cross_entropy import CudaCrossEntropy, is_plain
+from graphnet.kernels.cuda.dropout import CudaDropout
+from graphnet.kernels.cuda.elementwise import CudaElementwise, formulas_of
+from graphnet.kernels.cuda.kernel import DTYPES
+from graphnet.kernels.cuda.layer_norm import CudaLayerNorm
+from graphnet.kernels.cuda.pooling import CudaAvgPool, CudaGlobalAvgPool, CudaMaxPool, is_flat
+from ops.batch_norm import BatchNorm, BatchNormInference
+from ops.cross_entropy import SoftmaxCrossEntropy
+from ops.dropout import Dropout
+from ops.fused import BatchNormInferenceReLU, BatchNormReLU
+from ops.normalization import LayerNorm
+from ops.operator import Operator, Spec
+from ops.pooling import AvgPool, GlobalAvgPool, MaxPool
+
+__all__ = ["KINDS", "prepare"]
+
+#: The kernel of each operator; none for what is derived from it.
+KINDS: dict[type[Operator], Callable[..., Any]] = {
+    AvgPool: CudaAvgPool,
+    BatchNorm: CudaBatchNorm,
+    BatchNormInference: CudaBatchNormInference,
+    BatchNormInferenceReLU: CudaBatchNormInference,
+    BatchNormReLU: CudaBatchNorm,
+    Dropout: CudaDropout,
+    GlobalAvgPool: CudaGlobalAvgPool,
+    LayerNorm: CudaLayerNorm,
+    MaxPool: CudaMaxPool,
+    SoftmaxCrossEntropy: CudaCrossEntropy,
+}
+
+
+def prepare(operator: Operator, specs: tuple[Spec | None, ...], **options: bool) -> Any:
+    """A kernel for inputs of these specs, None where there is none.
+
+    Args:
+        operator: what is computed.
+        specs: of its inputs.
+        options: none of them changes how anything here is computed.
+    """
+    x = specs[0] if specs else None
+    if x is None or x.dtype not in DTYPES or any(s is not None and not s.elements for s in specs):
+        return None
+    kind = KINDS.get(type(operator))
+    if kind is None:
+        kind = CudaElementwise if formulas_of(operator, specs) else None
+    elif isinstance(operator, SoftmaxCrossEntropy):
+        kind = kind if x.dtype == "float32" and is_plain(operator, specs) else None
+    elif isinstance(operator, AvgPool | MaxPool):
+        kind = kind if is_flat(operator, x) else None
+    elif isinstance(operator, BatchNorm | BatchNormInference):
+        # sums and what is learned are float
+        kind = kind if x.dtype == "float32" else None
+    return None if kind is None else kind(device.get_device(), operator, specs)

@@ -1,0 +1,121 @@
+"""CUDA C on the processor: the sources of the GPU kernels, compiled by g++ behind a small header.
+
+:class:`EmulatedDevice` takes the place of the one that compiles for a card, and
+:class:`EmulatedBackend` is the strict backend with these kernels: a network runs on it as on
+``"cupy"``, with CuPy's limits and counted transfers.  What it cannot show is what only a card does:
+races, the cost of anything, and the arithmetic of CUDA's own libraries.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import types
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from graphnet.backends.strict import StrictArray, StrictBackend
+from graphnet.kernels.cuda import device
+
+HEADER = Path(__file__).with_name("emulator.h")
+COMPILER = shutil.which("g++")
+
+
+class EmulatedDevice:
+    """Compiles with g++, and launches in the calling thread."""
+
+    processors = 4
+
+    def __init__(self) -> None:
+        self.launches: list[str] = []
+        self.xp = StrictBackend().xp
+
+    def function(self, source: str, name: str, options: tuple[str, ...] = ()) -> Any:
+        if COMPILER is None:
+            pytest.skip("g++ is not installed")
+        library = compiled(source, options)
+        entry = getattr(library, f"launch_{name}")
+
+        def launch(
+            grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]
+        ) -> None:
+            self.launches.append(name)
+            values = [_value(argument) for argument in arguments]
+            pointers = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
+            sides = [(ctypes.c_uint * 3)(*side, *[1] * (3 - len(side))) for side in (grid, block)]
+            if entry(*sides, pointers):
+                raise RuntimeError(f"threads of a block of {name} met different barriers")
+
+        return launch
+
+
+def _value(argument: Any) -> Any:
+    if argument is None:
+        return ctypes.c_void_p(0)
+    if isinstance(argument, StrictArray):
+        return ctypes.c_void_p(argument._data.ctypes.data)
+    if isinstance(argument, np.ndarray):
+        return ctypes.c_void_p(argument.ctypes.data)
+    if isinstance(argument, bool | int):
+        return ctypes.c_longlong(argument)
+    assert type(argument) is float, f"no argument of a kernel: {argument!r}"
+    return ctypes.c_double(argument)
+
+
+@functools.cache
+def compiled(source: str, options: tuple[str, ...]) -> ctypes.CDLL:
+    """The shared library of a CUDA source."""
+    assert COMPILER, "function saw to it"
+    parts = re.split(r"^KERNEL (\w+)", source, flags=re.M)
+    exports = []
+    for name, body in zip(parts[1::2], parts[2::2], strict=True):
+        meets = re.search(r"__syncthreads|line_sum|line_max|tile_sums", body) is not None
+        exports.append(f"EXPORT({name}, {str(meets).lower()})\n")
+    text = f'#define EMULATED\n#include "{HEADER}"\n' + source + "\n" + "".join(exports)
+    key = hashlib.sha256((HEADER.read_text() + text + " ".join(options)).encode()).hexdigest()[:20]
+    folder = Path(tempfile.gettempdir()) / f"graphnet-emulator-{_user()}"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    library = folder / f"{key}.so"
+    if not library.exists():
+        with tempfile.TemporaryDirectory(dir=folder) as inside:
+            code, result = Path(inside, "kernel.cpp"), Path(inside, "kernel.so")
+            code.write_text(text)
+            subprocess.run(
+                [COMPILER, "-std=c++17", "-O1", "-ffp-contract=off", "-w", "-shared", "-fPIC",
+                 *options, "-o", str(result), str(code)],
+                check=True,
+            )  # fmt: skip
+            result.rename(library)
+    return ctypes.CDLL(str(library))
+
+
+def _user() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0
+
+
+class EmulatedBackend(StrictBackend):
+    """The strict backend with the kernels of the card."""
+
+    name: ClassVar[str] = "cupy"
+    providers: ClassVar[tuple[str, ...]] = ("cuda", "reference")
+
+
+@pytest.fixture
+def emulated(monkeypatch: pytest.MonkeyPatch) -> EmulatedDevice:
+    """The device that all kernels of the test are compiled for."""
+    if COMPILER is None:
+        pytest.skip("g++ is not installed")
+    found = EmulatedDevice()
+    monkeypatch.setattr(device, "get_device", lambda: found)
+    library = types.SimpleNamespace(__version__="emulated")
+    monkeypatch.setattr(device, "import_cupy", lambda: library)
+    return found

@@ -1,0 +1,380 @@
+"""The kernels of the card: what they compute, run on the processor, and that they compile."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import graphnet as gn
+from graphnet.backends import get_backend
+from graphnet.kernels import cuda
+from graphnet.kernels.chain import Chain
+from graphnet.kernels.cuda import device
+from graphnet.kernels.cuda.elementwise import FORMULAS, CudaElementwise, Formula, written
+from graphnet.kernels.cuda.optimizers import UPDATES
+from graphnet.testing import Case, prove
+from graphnet.testing.records import RECORDS
+from ops import (
+    GELU,
+    Abs,
+    Add,
+    AvgPool,
+    BatchNorm,
+    BatchNormInference,
+    BatchNormInferenceReLU,
+    BatchNormReLU,
+    Dropout,
+    Exp,
+    GlobalAvgPool,
+    LayerNorm,
+    LeakyReLU,
+    Log,
+    MaxPool,
+    Multiply,
+    Neg,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    SoftmaxCrossEntropy,
+    Softplus,
+    Spec,
+    Sqrt,
+    Subtract,
+    Tanh,
+)
+from ops.operator import Operator
+from tests.cards import cupy_works
+from tests.emulator import EmulatedDevice
+from tests.test_cpu_kernels import compare
+
+SOURCES = sorted(path.name for path in Path(device.__file__).parent.glob("*.cu"))
+#: The device of the kernels where there is a card, made when a test first asks for it.
+CARD = device.get_device
+#: Error beside the reference in float64, relative to the largest entry; see ``PLACED`` of the
+#: kernels of the processor.
+TOLERANCE = 1e-4
+
+#: For tests whose fixture says no more than which device is meant.
+same_device = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+class OnNumPy(EmulatedDevice):
+    """Kernels that take NumPy arrays."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.xp = np
+
+
+@pytest.fixture(autouse=True)
+def on_numpy(monkeypatch):
+    found = OnNumPy()
+    monkeypatch.setattr(device, "get_device", lambda: found)
+    return found
+
+
+class OnCard:
+    """A kernel of the card that takes and gives NumPy arrays."""
+
+    def __init__(self, kernel):
+        self._kernel, self._backend, self.terms = kernel, get_backend("cupy"), kernel.terms
+
+    def forward(self, *arrays):
+        results, saved = self._kernel.forward(*map(self._over, arrays))
+        return self._back(results), saved
+
+    def backward(self, saved, dy, needs):
+        there = tuple(map(self._over, dy)) if isinstance(dy, tuple) else self._over(dy)
+        return self._back(self._kernel.backward(saved, there, needs))
+
+    def _over(self, array):
+        return None if array is None else self._backend.from_host(array)
+
+    def _back(self, found):
+        if isinstance(found, tuple):
+            return tuple(map(self._back, found))
+        return None if found is None else self._backend.to_host(found)
+
+
+@pytest.fixture(params=["emulated", pytest.param("cupy", marks=pytest.mark.gpu)])
+def placed(request, monkeypatch):
+    """What makes of a kernel one for NumPy arrays, emulated or on the card."""
+    if request.param == "emulated":
+        return lambda kernel: kernel
+    if not cupy_works():
+        pytest.skip("no CUDA device")
+    card = CARD()
+    monkeypatch.setattr(device, "get_device", lambda: card)
+    return OnCard
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [Abs, Add, AvgPool, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Exp,
+     GELU, GlobalAvgPool, LayerNorm, LeakyReLU, Log, MaxPool, Multiply, Neg, ReLU, Sigmoid, SiLU,
+     Softplus, Sqrt, Subtract, Tanh],
+)  # fmt: skip
+def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
+    served = []
+
+    def check(case):
+        single = case.cast("float32")
+        kernel = cuda.prepare(single.operator, single.specs)
+        if kernel is not None:
+            served.append(kernel)
+            compare(placed(kernel), single, TOLERANCE)
+
+    for record in RECORDS:
+        if record.operator is operator:
+            prove(record.cases, check)
+    assert served
+
+
+def test_every_operator_with_a_kernel_is_among_those_compared():
+    named = test_kernels_agree_with_the_reference_on_every_record.pytestmark[0].args[1]
+    served = {*FORMULAS, *cuda.provider.KINDS}
+    assert served - set(named) == {Dropout, SoftmaxCrossEntropy}
+
+
+#: The fields that the kernels take account of, or refuse where they are not the default.
+FIELDS = {
+    AvgPool: {"kernel_size", "stride", "padding", "dilation", "count_include_pad"},
+    BatchNorm: {"eps", "momentum"},
+    BatchNormInference: {"eps"},
+    BatchNormInferenceReLU: {"eps"},
+    BatchNormReLU: {"eps", "momentum"},
+    Dropout: {"probability"},
+    GELU: {"approximate"},
+    LayerNorm: {"axis", "eps"},
+    LeakyReLU: {"negative_slope"},
+    MaxPool: {"kernel_size", "stride", "padding", "dilation"},
+    SoftmaxCrossEntropy: {"label_smoothing", "reduction", "ignore_index"},
+    Softplus: {"beta"},
+}
+
+
+def test_no_operator_has_a_field_that_its_kernel_does_not_know():
+    for kind in {*FORMULAS, *cuda.provider.KINDS}:
+        fields = {field.name for field in dataclasses.fields(kind)}
+        assert fields == FIELDS.get(kind, set()), kind.__name__
+
+
+@given(
+    rows=st.integers(1, 40),
+    channels=st.integers(1, 70),
+    center=st.sampled_from((0.0, 1.0, 1e4)),
+    seed=st.integers(0, 1000),
+)
+def test_statistics_of_any_number_of_rows_keep_their_digits_beside_a_large_mean(
+    rows, channels, center, seed
+):
+    rng = np.random.default_rng(seed)
+    x = (rng.normal(size=(rows + 1, channels, 7)) + center).astype("float32")
+    case = Case(BatchNorm(), (x, *rng.uniform(1, 2, (4, channels)).astype("float32")), seed)
+    kernel = cuda.prepare(case.operator, case.specs)
+    (_, mean, var), _ = kernel.forward(*case.inputs)
+    (_, wide_mean, wide_var), _ = case.cast("float64").forward()
+    np.testing.assert_allclose(mean, wide_mean, rtol=1e-6)
+    np.testing.assert_allclose(var, wide_var, rtol=1e-4)
+
+
+@given(st.integers(1, 9), st.integers(1, 600), st.integers(0, 1000))
+@same_device
+def test_the_loss_over_rows_agrees_with_the_reference(placed, rows, classes, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, classes)).astype("float32") * 10
+    case = Case(SoftmaxCrossEntropy(), (x, rng.integers(0, classes, rows)), seed)
+    compare(placed(cuda.prepare(case.operator, case.specs)), case, TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("x", "labels"),
+    [
+        ([[3e38, -3e38, 0], [1, 2, 3]], [1, 0]),  # the first loss is the largest finite number
+        ([[-3e38, 3e38, 0], [-3e38, 3e38, 0]], [0, 0]),
+        ([[np.nan, 1, 2], [1, 2, 3]], [1, 0]),
+        ([[1, np.nan, 2], [1, 2, 3]], [1, 0]),
+        ([[np.inf, 1, 2], [1, 2, 3]], [1, 0]),
+        ([[1, 2, 3], [1, 2, 3]], [1, 7]),  # no class
+        ([[1, 2, 3], [1, 2, 3]], [-1, 0]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_what_a_loss_makes_of_extremes_is_what_the_reference_makes(x, labels):
+    x, labels = np.array(x, "float32"), np.array(labels)
+    kernel = cuda.prepare(SoftmaxCrossEntropy(), (Spec(x.shape), Spec(labels.shape, "int64")))
+    results = []
+    for owner in (SoftmaxCrossEntropy(), kernel):
+        loss, saved = owner.forward(x, labels)
+        results.append((loss, owner.backward(saved, np.ones((), "float32"), (True, False))[0]))
+    for found, wanted in zip(*reversed(results), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+@given(
+    shape=st.sampled_from(((5,), (3, 7), (2, 3, 4, 5), (1,))),
+    probability=st.sampled_from((0.0, 0.2, 0.5)),
+    key=st.integers(0, 2**64 - 1),
+    counter=st.sampled_from((0, 5, 2**32 - 1, 2**40)),
+)
+@same_device
+def test_dropout_drops_what_the_reference_drops_bit_for_bit(
+    placed, shape, probability, key, counter
+):
+    rng = np.random.default_rng(0)
+    operator = Dropout(probability)
+    given_ = (rng.normal(size=shape).astype("float32"), np.array([key], "uint64"),
+              np.array([counter], "uint64"))  # fmt: skip
+    kernel = placed(cuda.prepare(operator, tuple(Spec(a.shape, a.dtype.name) for a in given_)))
+    (y, new_key, new_counter), saved = kernel.forward(*given_)
+    (wanted, wanted_key, wanted_counter), wanted_saved = operator.forward(*given_)
+    np.testing.assert_allclose(y, wanted, rtol=1e-6)
+    np.testing.assert_array_equal(y == 0, wanted == 0)
+    assert new_key == wanted_key and new_counter == wanted_counter
+    dy = rng.normal(size=shape).astype("float32")
+    needs = (True, False, False)
+    dx = kernel.backward(saved, (dy, None, None), needs)[0]
+    np.testing.assert_allclose(dx, operator.backward(wanted_saved, (dy, None, None), needs)[0])
+
+
+CHAINS = [
+    (Add(), ReLU()),
+    (Multiply(), Add(), Tanh()),
+    (Sigmoid(), Multiply()),
+    (GELU(), Subtract(), SiLU(), Multiply(), LeakyReLU(0.2)),
+]
+
+
+@pytest.mark.parametrize("parts", CHAINS)
+@given(seed=st.integers(0, 1000), size=st.integers(1, 600))
+@same_device
+def test_a_chain_is_what_its_operators_make_one_after_the_other(placed, parts, seed, size):
+    rng = np.random.default_rng(seed)
+    chain = Chain(parts)
+    given_ = tuple(rng.normal(size=(2, size)).astype("float32") for _ in range(chain.count))
+    kernel = cuda.prepare(chain, tuple(Spec(x.shape) for x in given_))
+    assert isinstance(kernel, CudaElementwise)
+    compare(placed(kernel), Case(chain, given_, seed), TOLERANCE)
+
+
+@pytest.mark.parametrize("operator", [MaxPool(3, stride=2, padding=1), ReLU(), LayerNorm()])
+def test_in_float16_results_are_rounded_once(operator):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 5, 6, 7)).astype("float16")
+    learned = tuple(np.full(p.shape, 1.25, p.dtype) for p in
+                    operator.parameters(Spec(x.shape, "float16")).values())  # fmt: skip
+    specs = tuple(Spec(a.shape, "float16") for a in (x, *learned))
+    kernel = cuda.prepare(operator, specs)
+    y, saved = kernel.forward(x, *learned)
+    wide = [a.astype("float64") for a in (x, *learned)]
+    wanted, wide_saved = operator.forward(*wide)
+    assert y.dtype == np.float16
+    np.testing.assert_allclose(y, wanted, rtol=2**-10, atol=1e-3)
+    dy = rng.normal(size=y.shape).astype("float16")
+    needs = (True,) * len(wide)
+    expected = operator.backward(wide_saved, dy.astype("float64"), needs)
+    for found, right in zip(kernel.backward(saved, dy, needs), expected, strict=True):
+        np.testing.assert_allclose(found, right, rtol=2**-9, atol=4e-3)
+
+
+OPTIMIZERS = [
+    gn.optim.SGD(0.1), gn.optim.SGD(0.1, momentum=0.9),
+    gn.optim.SGD(0.1, momentum=0.9, nesterov=True), gn.optim.RMSProp(), gn.optim.Adam(),
+    gn.optim.AdamW(0.01, weight_decay=0.3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_a_step_over_flat_arrays_is_that_of_the_optimizer(optimizer, decay):
+    optimizer = dataclasses.replace(optimizer, weight_decay=decay)
+    rng = np.random.default_rng(0)
+    own = {"w": rng.normal(size=700).astype("float32")}
+    flat, gradients = own["w"].copy(), rng.normal(size=(3, 700)).astype("float32")
+    kept, slots = optimizer.slots(own), {n: np.zeros_like(flat) for n in optimizer.slot_names}
+    advance = cuda.find_advance(optimizer)
+    for step, gradient in enumerate(gradients, 1):
+        before = gradient.copy()
+        advance(flat, gradient, slots, optimizer.rate(step), step, decay)
+        optimizer.update(own, {"w": gradient}, kept, step, frozenset(own))
+        np.testing.assert_array_equal(gradient, before)
+        np.testing.assert_allclose(flat, own["w"], rtol=1e-5, atol=1e-6)
+        for slot, array in slots.items():
+            np.testing.assert_allclose(array, kept[f"w.{slot}"], rtol=1e-5, atol=1e-6)
+
+
+def test_an_infinite_parameter_that_does_not_decay_stays_infinite():
+    flat = np.full(3, np.inf, "float32")
+    cuda.find_advance(gn.optim.SGD(0.1))(flat, np.ones(3, "float32"), {}, 0.1, 1, 0.0)
+    assert np.isposinf(flat).all()
+
+
+def test_every_optimizer_of_the_library_has_a_kernel_and_no_other():
+    assert {type(optimizer) for optimizer in OPTIMIZERS} == set(UPDATES)
+    assert cuda.find_advance(type("Mine", (gn.optim.SGD,), {})(0.1)) is None
+
+
+def test_what_is_not_served_is_left_to_others():
+    x = Spec((4, 3, 5, 5))
+    assert cuda.prepare(ReLU(), (Spec(x.shape, "float64"),)) is None
+    assert cuda.prepare(type("Derived", (ReLU,), {})(), (x,)) is None
+    assert cuda.prepare(MaxPool(17), (Spec((1, 1, 20, 20)),)) is None  # no byte tells them apart
+    assert cuda.prepare(MaxPool(2), (Spec((1, 1, 20)),)) is None
+    assert cuda.prepare(Add(), (x, Spec((1, 3, 1, 1)))) is None
+    assert cuda.prepare(ReLU(), (Spec((0, 3)),)) is None
+    smoothed = SoftmaxCrossEntropy(label_smoothing=0.1)
+    assert cuda.prepare(smoothed, (Spec((4, 3)), Spec((4,), "int64"))) is None
+    assert cuda.prepare(Operator(), (x,)) is None
+
+
+def test_threads_that_meet_different_barriers_are_reported(on_numpy):
+    text = "typedef float T;\n#define KERNEL static void\nKERNEL torn(float* x) {\n" \
+        "    if (threadIdx.x < 3) __syncthreads();\n    x[0] = 1;\n}\n"  # fmt: skip
+    with pytest.raises(RuntimeError, match="torn met different barriers"):
+        on_numpy.function(text, "torn")((1,), (8,), (np.zeros(1, "float32"),))
+
+
+def nvrtc():
+    """The compiler, and where CUDA's headers are; the test is skipped where one is missing."""
+    pytest.importorskip(
+        "cupy", reason="CuPy is not installed: kernels cannot be compiled for a card"
+    )
+    libraries = pytest.importorskip("cupy_backends.cuda.libs.nvrtc", exc_type=ImportError)
+    pathfinder = pytest.importorskip("cuda.pathfinder")
+    folder = pathfinder.find_nvidia_header_directory("cudart")
+    if folder is None:
+        pytest.skip("CUDA's headers are not installed: kernels cannot be compiled for a card")
+    return libraries, folder
+
+
+def texts():
+    """Every source there is: files, and a chain of all formulas."""
+    yield from ((name, device.source(name)) for name in SOURCES)
+    every = [f if isinstance(f, Formula) else f(kind()) for kind, f in FORMULAS.items()]
+    every.append(FORMULAS[GELU](GELU("tanh")))
+    yield "chain", written(tuple(every), frozenset((0, 1)))
+    yield "single", written((FORMULAS[ReLU],))
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("options", [(), ("-DHALF",), ("-DBFLOAT16",)])
+def test_every_kernel_compiles_for_the_card(architecture, options):
+    compiler, folder = nvrtc()
+    for name, text in texts():
+        program = compiler.createProgram(text, name, [], [])
+        target = f"--gpu-architecture={architecture}"
+        try:
+            compiler.compileProgram(program, [*device.OPTIONS, *options, target, f"-I{folder}"])
+        except Exception:
+            pytest.fail(compiler.getProgramLog(program))
+        kernels = re.findall(r"^KERNEL (\w+)", text, flags=re.M)
+        binary = compiler.getCUBIN(program)
+        assert kernels and all(b".text." + kernel.encode() in binary for kernel in kernels)

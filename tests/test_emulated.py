@@ -1,0 +1,192 @@
+"""Whole networks on the emulated card, and on a real one where there is one.
+
+On the emulated one arrays are strict: nothing is converted unseen, and every transfer is counted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import graphnet as gn
+from ops import (
+    GELU,
+    Add,
+    BatchNorm,
+    Conv,
+    Dropout,
+    GlobalAvgPool,
+    LayerNorm,
+    Linear,
+    MaxPool,
+    Mean,
+    Multiply,
+    ReLU,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    Tanh,
+)
+from tests.cards import CountingCupy, cupy_works
+from tests.emulator import EmulatedBackend, emulated  # noqa: F401
+
+
+@pytest.fixture(params=["emulated", pytest.param("cupy", marks=pytest.mark.gpu)], autouse=True)
+def make_backend(request):
+    """The class of the backend that networks run on."""
+    if request.param == "emulated":
+        request.getfixturevalue("emulated")
+        return EmulatedBackend
+    if not cupy_works():
+        pytest.skip("no CUDA device")
+    return CountingCupy
+
+
+#: Sums in another order: a few roundings of float32, relative to the largest entry.
+TOLERANCE = 1e-4
+
+
+def convolutional():
+    image, label = gn.Input("image", ("N", 3, 8, 8)), gn.Input("label", ("N",), "int64")
+    x = ReLU()(BatchNorm()(Conv(8, 3, padding=1, bias=False)(image)))
+    y = BatchNorm()(Conv(8, 3, padding=1, bias=False)(x))
+    x = MaxPool(2)(ReLU()(Add()(y, x)))
+    x = Dropout(0.25)(x)
+    logits = Linear(5)(GlobalAvgPool()(x))
+    return gn.Graph(logits=logits, loss=SoftmaxCrossEntropy()(logits, label))
+
+
+def gated():
+    """Elementwise chains, one of whose values fans out."""
+    image, label = gn.Input("image", ("N", 12)), gn.Input("label", ("N",), "int64")
+    x = LayerNorm()(Linear(16)(image))
+    gate = Sigmoid()(Linear(16)(x))
+    x = Tanh()(Add()(GELU()(Multiply()(x, gate)), gate))
+    logits = Linear(5)(x)
+    return gn.Graph(logits=logits, loss=SoftmaxCrossEntropy()(logits, label))
+
+
+def feeds_of(graph, batch):
+    rng = np.random.default_rng(batch)
+    shape = graph.inputs["image"].shape[1:]
+    image = rng.normal(size=(batch, *shape)).astype("float32")
+    return {"image": image, "label": rng.integers(0, 5, batch)}
+
+
+@pytest.fixture
+def pair(make_backend):
+    """A network on the card and on NumPy."""
+
+    def both(make):
+        graph = make()
+        return gn.Executor(graph, make_backend()), gn.Executor(graph, kernels="reference")
+
+    return both
+
+
+def expect_close(found, wanted):
+    assert found.dtype == wanted.dtype and found.shape == wanted.shape
+    assert np.abs(found - wanted).max(initial=0) <= TOLERANCE * max(1, np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("make", [convolutional, gated])
+def test_outputs_gradients_and_states_are_those_of_numpy_at_every_batch_size(pair, make):
+    card, host = pair(make)
+    for batch in (4, 3, 4):
+        feeds = feeds_of(host.graph, batch)
+        found, wanted = (net.forward(training=True, **feeds) for net in (card, host))
+        for name in wanted:
+            expect_close(card.to_host(found[name]), np.asarray(wanted[name]))
+        gradients, expected = card.backward("loss"), host.backward("loss")
+        for name in expected:
+            expect_close(card.to_host(gradients[name]), expected[name])
+        after, states = card.snapshot(), host.snapshot()
+        for name in host.states:
+            if states[name].dtype == np.uint64:
+                np.testing.assert_array_equal(after[name], states[name])
+            else:
+                expect_close(after[name], states[name])
+
+
+@pytest.mark.parametrize("make", [convolutional, gated])
+def test_inference_is_that_of_numpy(pair, make):
+    card, host = pair(make)
+    image = feeds_of(host.graph, 4)["image"]
+    found = card.forward(outputs=["logits"], image=image)["logits"]
+    expect_close(card.to_host(found), host.forward(outputs=["logits"], image=image)["logits"])
+
+
+@pytest.mark.parametrize("make", [convolutional, gated])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        gn.optim.SGD(0.1, momentum=0.9, weight_decay=0.01, clip_norm=0.5),
+        gn.optim.RMSProp(clip_value=0.1),
+        gn.optim.AdamW(0.01),
+    ],
+)
+def test_training_is_that_of_numpy_and_a_step_moves_nothing_over(pair, make, optimizer):
+    card, host = pair(make)
+    steps = [net.training_step(optimizer) for net in (card, host)]
+    feeds = feeds_of(host.graph, 4)
+    lying = {name: card.backend.from_host(array) for name, array in feeds.items()}
+    losses = []
+    for number in range(3):
+        before = (card.backend.transfers.to_device, card.backend.transfers.to_host)
+        losses.append(steps[0](**lying)["loss"])
+        after = (card.backend.transfers.to_device, card.backend.transfers.to_host)
+        assert after == before, f"step {number} moved arrays between host and card"
+        expect_close(card.to_host(losses[-1]), np.asarray(steps[1](**feeds)["loss"]))
+    found, wanted = card.snapshot(), host.snapshot()
+    for name in host.parameters:
+        expect_close(found[name], wanted[name])
+
+
+def test_all_parameters_of_a_step_are_updated_by_two_kernels(emulated):  # noqa: F811
+    net = gn.Executor(convolutional(), EmulatedBackend())
+    step = net.training_step(gn.optim.SGD(0.1, weight_decay=0.01))
+    feeds = feeds_of(net.graph, 4)
+    step(**feeds)
+    emulated.launches.clear()
+    step(**feeds)
+    # those that decay, and those that do not
+    assert emulated.launches.count("sgd") == 2
+
+
+def residual():
+    """Values that are large beside all else; each is read twice."""
+    x = gn.Input("x", ("N", 16))
+    y = x
+    for _ in range(4):
+        y = ReLU()(Add()(BatchNorm()(GELU()(y)), y))
+    return gn.Graph(loss=Mean()(y))
+
+
+def test_what_is_computed_again_under_a_memory_limit_is_the_same(make_backend):
+    feeds = {"x": np.random.default_rng(0).normal(size=(64, 16)).astype("float32")}
+    sizes, gradients = [], []
+    for share in (None, 0.9):
+        limit = None if share is None else int(share * sizes[0])
+        net = gn.Executor(residual(), make_backend(), memory_limit=limit)
+        net.forward(training=True, **feeds)
+        found = net.backward("loss")
+        gradients.append({name: net.to_host(array) for name, array in found.items()})
+        sizes.append(next(iter(net._plans.values())).program.nbytes)
+    assert sizes[1] <= 0.9 * sizes[0]
+    for name, gradient in gradients[0].items():
+        np.testing.assert_array_equal(gradients[1][name], gradient)
+
+
+def test_what_only_the_processor_fuses_stays_a_chain_of_operators(make_backend):
+    x = gn.Input("x", ("N", 3, 8, 8))
+    y = MaxPool(2)(ReLU()(Conv(16, 3, padding=1)(x)))
+    net = gn.Executor(gn.Graph(y=ReLU()(Conv(4, 3)(y))), make_backend())
+    table = net.explain(2, training=True)
+    assert "ConvReLU" not in table and "ConvMaxPoolReLU" not in table
+    assert table.count("Conv ") == 2
+
+
+def test_the_kernels_of_the_card_serve_and_chains_are_one_of_them(pair):
+    card, _ = pair(gated)
+    table = card.explain(4, training=True)
+    assert "Chain" in table and "cuda" in table
+    assert "cuda" in pair(convolutional)[0].explain(4, training=True)
