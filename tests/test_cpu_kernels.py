@@ -7,6 +7,7 @@ import io
 import json
 import sys
 import warnings
+from fractions import Fraction
 from types import SimpleNamespace
 
 import numpy as np
@@ -153,7 +154,7 @@ def test_a_first_layer_in_one_kernel_agrees_with_the_reference_exactly():
     served = []
 
     def check(case):
-        kernel = compiled.prepare(case.operator, case.specs)
+        kernel = compiled.prepare(case.operator, case.specs, exact=True)
         windows = case.operator.windows(case.specs[0])
         if min(windows.out) < 2:
             return  # nothing to pool
@@ -163,6 +164,62 @@ def test_a_first_layer_in_one_kernel_agrees_with_the_reference_exactly():
 
     prove(first_layers, check)
     assert served
+
+
+@needs_compiled
+@given(
+    batch=st.integers(1, 3),
+    # few widths: for each number of pairs that are held a kernel is compiled
+    size=st.sampled_from(((8, 8), (9, 13), (8, 75))),
+    kernel=st.sampled_from(((1, 5), (3, 5), (7, 7), (2, 7))),
+    padding=st.sampled_from((2, "same", ((2, 1), (0, 3)))),
+    channels=st.sampled_from((1, 3)),
+    filters=st.sampled_from((16, 32)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_pairs_of_columns_give_the_largest_sums(
+    batch, size, kernel, padding, channels, filters, seed
+):
+    case = first_layer(batch, size, kernel, 1, padding, channels, filters, True, seed)
+    if min(case.operator.windows(case.specs[0]).out) < 2:
+        return
+    rng = np.random.default_rng(seed)
+    inputs = [rng.normal(size=x.shape).astype("float32") for x in case.inputs]
+    fast, exact = (compiled.prepare(case.operator, case.specs, exact=e) for e in (False, True))
+    assert (fast.method, exact.method) == ("pooled winograd", "pooled")
+    found, (*_, winner) = fast.forward(*inputs)
+    convolution = Conv(filters, kernel, padding=padding)
+    sums, _ = convolution.forward(*(x.astype("float64") for x in inputs))
+    wanted = np.maximum(MaxPool(2).forward(sums)[0], 0)
+    expect_close(found, wanted.astype("float32"), WINOGRAD)
+    # what won is the largest, or as near to it as rounding
+    rows, columns = np.indices(found.shape[2:])
+    place = winner.reshape(np.moveaxis(found, 1, -1).shape).transpose(0, 3, 1, 2)
+    chosen = np.take_along_axis(
+        sums.reshape(*sums.shape[:2], -1),
+        ((2 * rows + place // 2) * sums.shape[3] + 2 * columns + place % 2).reshape(
+            *found.shape[:2], -1
+        ),
+        axis=2,
+    ).reshape(found.shape)
+    expect_close(np.maximum(chosen, 0).astype("float32"), wanted.astype("float32"), WINOGRAD)
+
+
+@needs_compiled
+@pytest.mark.parametrize("width", [3, 5, 7])
+def test_the_matrices_of_pairs_are_those_of_two_sums_exactly(width):
+    from graphnet.kernels.compiled.pairs import matrices
+
+    at, g, bt = matrices(width)
+    rng = np.random.default_rng(width)
+    d, kernel = ([Fraction(int(n)) for n in rng.integers(-9, 10, k)] for k in (width + 1, width))
+
+    def apply(matrix, vector):
+        return [sum(a * b for a, b in zip(row, vector, strict=True)) for row in matrix]
+
+    products = [a * b for a, b in zip(apply(g, kernel), apply(bt, d), strict=True)]
+    wanted = [sum(d[i + k] * kernel[k] for k in range(width)) for i in range(2)]
+    assert apply(at, products) == wanted
 
 
 @needs_compiled

@@ -1,17 +1,18 @@
 """A first layer in one kernel: convolution of few channels, max pooling by 2x2, and ReLU.
 
 Forward, the four sums of a window stay in registers, and only the largest is written: the result
-of the convolution, four times as large, never exists.  In reverse only the winner
-of a window has a gradient.  So the gradient of the kernels is not the dense sum over all
-positions, of which three quarters are zeros: for each window and tap, every filter multiplies
-its gradient with one of the four entries of the input that the tap sees from the four positions,
-chosen by the number of the winner.
+of the convolution, four times as large, never exists.  Kernels of some widths leave that to
+:mod:`pairs`, which needs fewer products.
+
+In reverse only the winner of a window has a gradient.  So the gradient of the kernels is not the
+dense sum over all positions, of which three quarters are zeros: for each window and tap, every
+filter multiplies its gradient with one of the four entries of the input that the tap sees from
+the four positions, chosen by the number of the winner.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from graphnet.kernels.compiled import pairs
 from graphnet.kernels.compiled.vector import (
     BYTES,
     CHOOSES,
@@ -83,12 +85,18 @@ class CompiledConvMaxPoolReLU(PlacedKernel):
         library: computes the gradient of the input, where it is wanted.
         operator: the layer.
         specs: of its inputs.
+        exact: use no method whose rounding is larger than that of plain sums.
     """
 
     method = "pooled"
 
     def __init__(
-        self, library: Library, operator: ConvMaxPoolReLU, specs: tuple[Spec | None, ...]
+        self,
+        library: Library,
+        operator: ConvMaxPoolReLU,
+        specs: tuple[Spec | None, ...],
+        *,
+        exact: bool = False,
     ) -> None:
         super().__init__(operator, specs)
         x = specs[0]
@@ -108,18 +116,29 @@ class CompiledConvMaxPoolReLU(PlacedKernel):
         (self._dense,) = known(conv_y.nbytes)
         #: Vectors of filters at a time: their sums at four positions stay in registers.
         self._vectors = 2 if REGISTERS > 16 and self._filters % (2 * WIDTH) == 0 else 1
+        #: Whether pairs of columns are convolved together.
+        self._in_pairs = not exact and self._stride == (1, 1) and self._kernel[1] in pairs.WIDTHS
+        points = self._kernel[1] + self._in_pairs
+        if self._in_pairs:
+            self.method = "pooled winograd"
         self.terms = Terms(
             inputs=(LAST, ROWS, ROWS),
             outputs=(LAST,),
             reads=(0, 1),
             keeps=(0,),
             extras=(Spec((batch, down, across, self._filters), "uint8"),),
-            packed=4 * self._filters * self._channels * math.prod(self._kernel),
+            packed=4 * self._filters * self._channels * self._kernel[0] * points,
             packs=(1,),
             backward_space=self._dense + self._conv.data_space,
         )
 
     def bind_packed(self, memory: Memory) -> Call:
+        if self._in_pairs:
+            _, g, _ = pairs.matrices(self._kernel[1])
+            packed = memory.packed.view("float32").reshape(
+                -1, len(g), self._kernel[0], self._channels, WIDTH
+            )
+            return partial(_pack_pairs, memory.inputs[1], np.array(g, "float32").T, packed)
         part = self._vectors * WIDTH
         weight = memory.inputs[1].reshape(-1, part, self._channels, *self._kernel)
         weight = weight.transpose(0, 3, 4, 2, 1)  # (parts, F, C, *kernel) -> (parts, *kernel, C, F)
@@ -128,12 +147,33 @@ class CompiledConvMaxPoolReLU(PlacedKernel):
     def bind_forward(self, memory: Memory) -> Call:
         x, _, bias = memory.inputs
         (winner,) = memory.extras
+        bias = np.zeros(self._filters, "float32") if bias is None else bias
+        if self._in_pairs:
+            return self._bind_pairs(last(x), memory.packed, bias, last(memory.outputs[0]), winner)
         return partial(
             _forward,
-            last(x), self._image(), self._geometry(), memory.packed.view("float32"),
-            np.zeros(self._filters, "float32") if bias is None else bias,
+            last(x), self._image(), self._geometry(), memory.packed.view("float32"), bias,
             last(memory.outputs[0]), winner, (0,) * (self._channels * self._kernel[1]),
             (0,) * self._vectors, self._threads,
+        )  # fmt: skip
+
+    def _bind_pairs(self, x: Any, packed: Any, bias: Any, y: Any, winner: Any) -> Call:
+        """What :mod:`pairs` computes forward."""
+        kernel_h, kernel_w = self._kernel
+        across, points = y.shape[2], kernel_w + 1
+        wide = -(-across // WIDTH) * WIDTH
+        room = (
+            np.zeros((self._threads, self._channels, 2, wide + WIDTH), "float32"),
+            np.empty((self._threads, points, self._rows, self._channels, wide), "float32"),
+            np.empty((self._threads, 2, points, across, WIDTH), "float32"),
+        )
+        held, more, fewer = in_groups(across, pairs.HELD)
+        return partial(
+            pairs.forward,
+            x, self._geometry(),
+            packed.view("float32").reshape(-1, points, kernel_h, self._channels, WIDTH),
+            bias, y, winner, room, (0,) * kernel_w, (0,) * held, more, (0,) * (held - 1), fewer,
+            self._threads,
         )  # fmt: skip
 
     def bind_backward(self, memory: Memory) -> Call:
@@ -183,6 +223,14 @@ class CompiledConvMaxPoolReLU(PlacedKernel):
 
     def _geometry(self) -> tuple[int, ...]:
         return (*self._kernel, *self._stride, self._top, self._left, self._rows, self._line)
+
+
+def _pack_pairs(weight: Any, transposed: Any, packed: Any) -> None:
+    """``G g`` for each row of the kernel, filter and channel."""
+    _, channels, height, _ = weight.shape
+    points = (weight @ transposed).reshape(-1, WIDTH, channels, height, transposed.shape[1])
+    # (parts, filters, C, rows, points) -> (parts, points, rows, C, filters)
+    packed[...] = points.transpose(0, 4, 3, 2, 1)
 
 
 @intrinsic
@@ -235,24 +283,13 @@ def _largest_of_four(
                     x = v.spread(v.scalar(builder.add(spot, ir.Constant(word, 4 * tap))))
                     for total, weight in zip(row, factors, strict=True):
                         builder.store(v.multiply_add(x, weight, builder.load(total)), total)
-        places = ir.VectorType(ir.IntType(8), WIDTH)
         for i in range(vectors.count):
-            best = builder.load(sums[0][i])
-            place = ir.Constant(places, [0] * WIDTH)
-            for number in (1, 2, 3):
-                other = builder.load(sums[number][i])
-                larger = builder.and_(
-                    builder.fcmp_unordered(">", other, best),
-                    builder.fcmp_ordered("==", best, best),
-                )
-                best = builder.select(larger, other, best)
-                place = builder.select(larger, ir.Constant(places, [number] * WIDTH), place)
-            total = builder.fadd(best, v.load(builder.add(bias_at, ir.Constant(word, BYTES * i))))
-            negative = builder.fcmp_ordered("<", total, v.constant(0.0))
-            total = builder.select(negative, v.constant(0.0), total)
-            v.store(total, builder.add(y_at, ir.Constant(word, BYTES * i)))
-            target = builder.add(winner_at, ir.Constant(word, WIDTH * i))
-            builder.store(place, builder.inttoptr(target, places.as_pointer()), align=1)
+            v.largest_of_four(
+                [builder.load(row[i]) for row in sums],
+                builder.add(bias_at, ir.Constant(word, BYTES * i)),
+                builder.add(y_at, ir.Constant(word, BYTES * i)),
+                builder.add(winner_at, ir.Constant(word, WIDTH * i)),
+            )
         return context.get_dummy_value()
 
     return types.void(*(types.intp,) * 9, taps, vectors), generate

@@ -121,7 +121,9 @@ def _convolution(
 
     own = (*specs, None)[:3]
     if isinstance(operator, ConvMaxPoolReLU):
-        return CompiledConvMaxPoolReLU(library, operator, own) if is_pooled(operator, own) else None
+        if not is_pooled(operator, own):
+            return None
+        return CompiledConvMaxPoolReLU(library, operator, own, exact=exact)
     kinds: dict[str, Any] = {"direct": DirectConv}
     if is_narrow(operator, specs):
         kinds = {"narrow": NarrowConv}

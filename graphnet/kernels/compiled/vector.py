@@ -205,6 +205,31 @@ class Vectors:
         function = cgutils.get_or_insert_function(builder.module, kind, name)
         return builder.call(function, [repeated, numbers])
 
+    def largest_of_four(self, four: Sequence[Any], bias: Any, y: Any, winner: Any) -> None:
+        """Write the largest of four vectors plus a bias, rectified, and which of them it was.
+
+        A NaN is larger than all others, and the first one stays.
+
+        Args:
+            four: the vectors.
+            bias: address of another one.
+            y: address of the result.
+            winner: address of as many bytes, from 0 to 3.
+        """
+        builder = self._builder
+        bytes_ = ir.VectorType(ir.IntType(8), self._width)
+        best, place = four[0], ir.Constant(bytes_, [0] * self._width)
+        for number, other in enumerate(four[1:], start=1):
+            larger = builder.and_(
+                builder.fcmp_unordered(">", other, best), builder.fcmp_ordered("==", best, best)
+            )
+            best = builder.select(larger, other, best)
+            place = builder.select(larger, ir.Constant(bytes_, [number] * self._width), place)
+        total = builder.fadd(best, self.load(bias))
+        negative = builder.fcmp_ordered("<", total, self.constant(0.0))
+        self.store(builder.select(negative, self.constant(0.0), total), y)
+        builder.store(place, builder.inttoptr(winner, bytes_.as_pointer()), align=1)
+
     def numbers(self, address: Any) -> Any:
         """As many integers of 32 bits as a vector has entries."""
         kind = ir.VectorType(ir.IntType(32), self._width)
