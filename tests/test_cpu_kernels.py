@@ -149,6 +149,21 @@ first_layers = st.builds(
 )
 
 
+any_filters = st.builds(
+    first_layer,
+    batch=st.integers(1, 4),
+    size=st.tuples(st.integers(7, 12), st.integers(7, 12)),
+    # few widths and channels: for each of their products a kernel is compiled
+    kernel=st.tuples(st.sampled_from((1, 3, 7)), st.sampled_from((1, 3, 7))),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.sampled_from(("same", 1, ((2, 1), (0, 3)), ((0, 3), (3, 0)))),
+    channels=st.sampled_from((1, 3)),
+    filters=st.integers(1, 20),
+    bias=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+
+
 @needs_compiled
 def test_a_first_layer_in_one_kernel_agrees_with_the_reference_exactly():
     served = []
@@ -164,6 +179,26 @@ def test_a_first_layer_in_one_kernel_agrees_with_the_reference_exactly():
 
     prove(first_layers, check)
     assert served
+
+
+@needs_compiled
+def test_the_gradient_of_an_image_agrees_with_the_reference():
+    from graphnet.kernels.compiled.scattered import ScatteredConv, is_scattered
+
+    def check(case):
+        layer = case.operator
+        conv = Conv(
+            layer.filters,
+            layer.kernel_size,
+            stride=layer.stride,
+            padding=layer.padding,
+            bias=layer.bias,
+        )
+        plain = Case(conv, case.inputs, case.seed)
+        assert is_scattered(conv, plain.specs)
+        compare(ScatteredConv(find_library(), conv, (*plain.specs, None)[:3]), plain, PLACED)
+
+    prove(any_filters, check)
 
 
 @needs_compiled

@@ -55,9 +55,8 @@ def choose(
     if len(candidates) == 1:
         (only,) = candidates.values()
         return only
-    image = "x".join(map(str, specs[0].shape)) if specs[0] else ""
     mode = "inference" if forward_alone else "training"
-    key = f"{image} to {operator.filters}, {mode}, {_machine(library)}"
+    key = f"{_shape(operator, specs[0])}, {mode}, {_machine(library)}"
     choices = known_choices()
     names = choices.get(key)
     wanted = DIRECTIONS[:1] if forward_alone else DIRECTIONS
@@ -111,6 +110,16 @@ def _warn(problem: str) -> None:
         RuntimeWarning,
         stacklevel=4,
     )
+
+
+def _shape(operator: Conv, x: Spec | None) -> str:
+    """What the times depend on, of the convolution."""
+    assert x is not None, "infer saw to it"
+    windows = operator.windows(x)
+    image, kernel, stride = (
+        "x".join(map(str, sizes)) for sizes in (x.shape, windows.kernel, windows.stride)
+    )
+    return f"{image} to {operator.filters} by {kernel}, stride {stride}, padding {windows.padding}"
 
 
 def _machine(library: Library) -> str:

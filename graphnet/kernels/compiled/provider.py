@@ -117,6 +117,7 @@ def _convolution(
     from graphnet.kernels.compiled.narrow import NarrowConv, is_narrow
     from graphnet.kernels.compiled.pooled import CompiledConvMaxPoolReLU, is_pooled
     from graphnet.kernels.compiled.rectified import CompiledConvReLU
+    from graphnet.kernels.compiled.scattered import ScatteredConv, is_scattered
     from graphnet.kernels.onednn.convolution import DirectConv
 
     own = (*specs, None)[:3]
@@ -125,11 +126,13 @@ def _convolution(
             return None
         return CompiledConvMaxPoolReLU(library, operator, own, exact=exact)
     kinds: dict[str, Any] = {"direct": DirectConv}
-    if is_narrow(operator, specs):
-        kinds = {"narrow": NarrowConv}
-    elif not exact and _winograd_applies(operator, specs):
+    if not forward_alone and is_narrow(operator, specs):
+        kinds["narrow"] = NarrowConv
+    if not forward_alone and is_scattered(operator, specs):
+        kinds["scattered"] = ScatteredConv
+    if not exact and _winograd_applies(operator, specs):
         kinds["winograd"] = WinogradConv
-    elif not isinstance(operator, ConvReLU):
+    if len(kinds) == 1 and not isinstance(operator, ConvReLU):
         return None
     try:
         candidates = {name: kind(library, operator, own) for name, kind in kinds.items()}

@@ -1,0 +1,198 @@
+"""The gradient of the input of a convolution with few channels, such as that of an image.
+
+Matrix products are inefficient there, as each makes few channels.  Here the taps of some rows of
+the kernel stay in registers while the filters go by, for some positions at once; what they come
+to is added to the image.  Taps of one row lie side by side in channels-last memory.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from graphnet.kernels.compiled.vector import ENTRIES, OPTIONS, REGISTERS, Vectors, in_groups
+from graphnet.kernels.onednn.convolution import DirectConv
+from graphnet.kernels.onednn.library import Library
+from graphnet.kernels.placed import Call, Memory, last
+from ops.convolution import Conv
+from ops.operator import Spec, known
+
+__all__ = ["ScatteredConv", "is_scattered"]
+
+#: The most channels of the input that count as few.
+CHANNELS = 4
+#: Entries of a vector of taps.
+TAPS = 8
+#: Vectors of taps that stay in registers, beside weights and gradients.
+HELD = REGISTERS - 4 if ENTRIES > TAPS else 12
+
+
+def is_scattered(operator: Conv, specs: tuple[Spec | None, ...]) -> bool:
+    """Whether a convolution is served here."""
+    x = specs[0]
+    if x is None or x.rank != 4 or operator.groups != 1:
+        return False
+    (channels,), windows = known(x.shape[1]), operator.windows(x)
+    few = channels <= CHANNELS and -(-channels * windows.kernel[1] // TAPS) <= HELD
+    return few and windows.dilation == (1, 1)
+
+
+class ScatteredConv(DirectConv):
+    """One convolution by oneDNN but for the gradient of its input."""
+
+    method = "scattered"
+
+    def __init__(self, library: Library, operator: Conv, specs: tuple[Spec | None, ...]) -> None:
+        super().__init__(library, operator, specs)
+        x = specs[0]
+        assert x is not None, "infer saw to it"
+        self._threads = library.threads
+        windows = operator.windows(x)
+        (top, _), (left, _) = windows.padding
+        self._shape = (*windows.kernel, *windows.stride, top, left)
+
+    def bind_data(self, memory: Memory) -> list[Call]:
+        weight, dy, dx = memory.inputs[1], last(memory.doutputs[0]), last(memory.dinputs[0])
+        kernel_h, kernel_w, stride_h, stride_w, top, left = self._shape
+        filters, channels = weight.shape[:2]
+        vectors = -(-channels * kernel_w // TAPS)
+        rows, more, fewer = in_groups(kernel_h, max(1, HELD // vectors))
+        held = max(1, HELD // (rows * vectors))
+        # what windows see, and all of the image
+        height = max((dy.shape[1] - 1) * stride_h + kernel_h, top + dx.shape[1])
+        width = max((dy.shape[2] - 1) * stride_w + kernel_w, left + dx.shape[2])
+        room = (
+            np.zeros((kernel_h, filters, vectors * TAPS), "float32"),
+            np.empty((self._threads, height * width * channels + vectors * TAPS), "float32"),
+        )
+        call = partial(
+            _scatter, weight, dy, dx, self._shape, width * channels, room, (0,) * rows, more,
+            (0,) * (rows - 1), fewer, (0,) * held, (0,) * vectors, self._threads,
+        )  # fmt: skip
+        return [call]
+
+
+@intrinsic
+def _add_taps(
+    typing: Any, dy: Any, dy_step: Any, filters: Any, weights: Any, weights_step: Any, target: Any,
+    line: Any, target_step: Any, rows: Any, positions: Any, vectors: Any,
+) -> Any:  # fmt: skip
+    """``target[position, row] += sum over filters of dy[position, filter] * weights[row, filter]``.
+
+    Args:
+        dy: address of the gradients at the first position.
+        dy_step: bytes to those at the next.
+        filters: how many there are.
+        weights: address of ``(rows, filters, vectors)``.
+        weights_step: bytes from one row to the next.
+        target: address of what the first position sees.
+        line: bytes of a row of it.
+        target_step: bytes to what the next position sees.
+        rows: a tuple with one entry for each row of the kernel.
+        positions: a tuple with one entry for each position.
+        vectors: a tuple with one entry for each vector of taps.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        at, step, number, weights_at, weights_row, target_at, pitch, beside = arguments[:8]
+        word = at.type
+        v = Vectors(builder, TAPS)
+        nbytes = 4 * TAPS
+
+        def times(value: Any, count: int) -> Any:
+            return builder.mul(value, ir.Constant(word, count))
+
+        places = [
+            (row, i, [cgutils.alloca_once(builder, v.type) for _ in range(positions.count)])
+            for row in range(rows.count)
+            for i in range(vectors.count)
+        ]
+        for *_, totals in places:
+            for total in totals:
+                builder.store(v.constant(0.0), total)
+        starts = [builder.add(at, times(step, i)) for i in range(positions.count)]
+        lines = [builder.add(weights_at, times(weights_row, row)) for row in range(rows.count)]
+        with cgutils.for_range(builder, number) as loop:
+            gradients = [
+                v.spread(v.scalar(builder.add(start, times(loop.index, 4)))) for start in starts
+            ]
+            for row, i, totals in places:
+                spot = builder.add(lines[row], times(loop.index, nbytes * vectors.count))
+                weight = v.load(builder.add(spot, ir.Constant(word, nbytes * i)))
+                for gradient, total in zip(gradients, totals, strict=True):
+                    builder.store(v.multiply_add(weight, gradient, builder.load(total)), total)
+        for position in range(positions.count):
+            seen = builder.add(target_at, times(beside, position))
+            for row, i, totals in places:
+                spot = builder.add(seen, times(pitch, row))
+                spot = builder.add(spot, ir.Constant(word, nbytes * i))
+                v.store(builder.fadd(v.load(spot), builder.load(totals[position])), spot)
+        return context.get_dummy_value()
+
+    return types.void(*(types.intp,) * 8, rows, positions, vectors), generate
+
+
+@njit(parallel=True, **OPTIONS)
+def _scatter(
+    weight, dy, dx, shape, line, room, rows, more, less_rows, fewer, held, vectors, threads
+):
+    kernel_h, kernel_w, stride_h, stride_w, top, left = shape
+    packed, images = room
+    filters, channels = weight.shape[:2]
+    batch, down, across = dy.shape[:3]
+    height, width = dx.shape[1:3]
+    for p in range(kernel_h):
+        for f in range(filters):
+            for q in range(kernel_w):
+                for c in range(channels):
+                    packed[p, f, q * channels + c] = weight[f, c, p, q]
+    weights_at, weights_step = packed.ctypes.data, 4 * filters * packed.shape[2]
+    dy_step, step = 4 * filters, 4 * stride_w * channels
+    for thread in prange(threads):
+        image = images[thread]
+        for n in range(batch * thread // threads, batch * (thread + 1) // threads):
+            image[:] = 0
+            for i in range(down):
+                source = dy[n, i].ctypes.data
+                target = image.ctypes.data + 4 * i * stride_h * line
+                row = 0
+                for group in range(more + fewer):
+                    j = 0
+                    while j < across:
+                        whole = j + len(held) <= across
+                        at = source + j * dy_step
+                        to = target + j * step + 4 * row * line
+                        factors = weights_at + row * weights_step
+                        if group < more and whole:
+                            _add_taps(
+                                at, dy_step, filters, factors, weights_step, to, 4 * line, step,
+                                rows, held, vectors,
+                            )  # fmt: skip
+                        elif group < more:
+                            _add_taps(
+                                at, dy_step, filters, factors, weights_step, to, 4 * line, step,
+                                rows, (0,), vectors,
+                            )  # fmt: skip
+                        elif whole:
+                            _add_taps(
+                                at, dy_step, filters, factors, weights_step, to, 4 * line, step,
+                                less_rows, held, vectors,
+                            )  # fmt: skip
+                        else:
+                            _add_taps(
+                                at, dy_step, filters, factors, weights_step, to, 4 * line, step,
+                                less_rows, (0,), vectors,
+                            )  # fmt: skip
+                        j += len(held) if whole else 1
+                    row += len(rows) if group < more else len(less_rows)
+            for row in range(height):
+                start = (row + top) * line + left * channels
+                for column in range(width):
+                    for c in range(channels):
+                        dx[n, row, column, c] = image[start + column * channels + c]
