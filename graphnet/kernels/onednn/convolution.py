@@ -13,13 +13,16 @@ from functools import cached_property
 
 from graphnet.kernels.convolution import ConvKernel
 from graphnet.kernels.onednn import library as dnn
-from graphnet.kernels.onednn.library import Library, last_strides, row_strides, sizes
+from graphnet.kernels.onednn.library import Library, OneDNNError, last_strides, row_strides, sizes
 from graphnet.kernels.placed import LAST, ROWS, Call, Memory, Terms
 from ops.conv_transpose import ConvTranspose
 from ops.convolution import Conv
 from ops.operator import Spec, known
 
 __all__ = ["DirectConv", "DirectConvTranspose"]
+
+#: The most channels that oneDNN takes together.
+BLOCK = 16
 
 
 class DirectConv(ConvKernel):
@@ -41,6 +44,8 @@ class DirectConv(ConvKernel):
         assert x is not None and weight is not None, "infer saw to it"
         windows = operator.windows(x)
         filters, groups = operator.filters, operator.groups
+        strided = set(windows.kernel) == {1} != set(windows.stride)
+        self._is_misread = strided and self.gathered(operator, x) < BLOCK
         self._library = library
         x_shape, y_shape = known(*x.shape), known(*self.results[0].shape)
         self._x_md = library.descriptor(x_shape, last_strides(x_shape))
@@ -72,6 +77,15 @@ class DirectConv(ConvKernel):
             packs=(1,),
             backward_space=max(self.data_space, self.weights_space),
         )
+
+    @staticmethod
+    def gathered(operator: Conv | ConvTranspose, x: Spec) -> int:
+        """How many channels the pixels have that a strided 1x1 kernel sees.
+
+        oneDNN 3.2 gathers those pixels in blocks of channels, whole or not, so that its gradient
+        of the weights is wrong where there are less than a block.
+        """
+        return known(x.shape[1])[0]
 
     @staticmethod
     def weight_strides(kernel: tuple[int, ...]) -> tuple[int, ...]:
@@ -138,10 +152,13 @@ class DirectConv(ConvKernel):
 
     @cached_property
     def _found(self) -> c_void_p:
-        return self._library.plan(
+        found = self._library.plan(
             f"{self.kind}_backward_weights", self.algorithm, self._x_md, self._any, self._bias_md,
             self._y_md, *self._geometry, self._forward, None,
         )  # fmt: skip
+        if self._is_misread:
+            self._library.skip(found)
+        return found
 
     @cached_property
     def _found_weights(self) -> c_void_p:
@@ -153,6 +170,17 @@ class DirectConvTranspose(DirectConv):
 
     kind = "deconvolution"
     algorithm = c_int(0xA)
+
+    def __init__(
+        self, library: Library, operator: ConvTranspose, specs: tuple[Spec | None, ...]
+    ) -> None:
+        super().__init__(library, operator, specs)
+        if self._is_misread:
+            raise OneDNNError("the only gradient of the weights that there is is wrong")
+
+    @staticmethod
+    def gathered(operator: Conv | ConvTranspose, x: Spec) -> int:
+        return operator.filters
 
     @staticmethod
     def weight_strides(kernel: tuple[int, ...]) -> tuple[int, ...]:

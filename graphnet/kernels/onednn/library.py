@@ -222,6 +222,14 @@ class Library:
         self.call(f"{kind}_primitive_desc_create", byref(found), self.engine, *arguments)
         return found
 
+    def skip(self, plan: c_void_p) -> None:
+        """Let a primitive descriptor stand for the next best implementation.
+
+        Raises:
+            OneDNNError: there is no other.
+        """
+        self.call("primitive_desc_next_impl", plan)
+
     def reorder(self, source: Operand, target: Operand) -> Call:
         """What copies an array from one layout to another."""
         plan = c_void_p()
