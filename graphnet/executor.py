@@ -10,7 +10,7 @@ import gc
 import os
 import traceback
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -613,8 +613,8 @@ class Executor:
                 if not training and not differentiate:
                     graph = fold(graph)
                 graph = fuse(sink(graph), self._fuses)
-            if self._chains:
-                graph = chain(graph)
+            if self._chains is not None:
+                graph = chain(graph, self._chains)
             self._graphs[key] = graph
         return self._graphs[key]
 
@@ -625,9 +625,14 @@ class Executor:
         return frozenset().union(*(provider.fused for provider in working))
 
     @cached_property
-    def _chains(self) -> bool:
-        """Whether there are kernels for chains of elementwise operators."""
-        return bool(self._fuses) and any(p.chains for p in self._providers.values())
+    def _chains(self) -> Callable[[Operator], bool] | None:
+        """Which operators there are kernels for within chains; None where there are none."""
+        if self.debug or self.dtype not in (None, "float32"):
+            return None
+        serves = [p.chains for p in self._providers.values() if p.chains and p.status()[0]]
+        if not serves:
+            return None
+        return lambda operator: any(each(operator) for each in serves)
 
     def _plan(
         self,
@@ -648,6 +653,7 @@ class Executor:
                 differentiate=differentiate,
                 dtype=self.dtype,
                 exact=self.precision == "exact",
+                frugal=self.memory_limit is not None,
             )
             planned = self._lay_out(plan)
         self._plans[key] = planned  # the most recently used comes last

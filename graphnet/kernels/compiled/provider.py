@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from graphnet.kernels.chain import Chain, is_elementwise
 from graphnet.kernels.onednn.library import OneDNNError, find_library
 from graphnet.kernels.onednn.provider import status as onednn_status
 from graphnet.kernels.placed import Call
@@ -29,7 +30,7 @@ from ops.softmax import LogSoftmax, Softmax
 
 __all__ = ["added", "find_advance", "prepare", "rearranged", "status"]
 
-#: The operators of which some are computed here; not what is derived from them.
+#: The operators of which some are computed here, beside elementwise ones; not what is derived.
 _SERVED = (
     Add, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv,
     ConvMaxPoolReLU, ConvReLU, LayerNorm, LogSoftmax, MaxPool, ReLU, Resize, Softmax,
@@ -47,6 +48,7 @@ def prepare(
     *,
     exact: bool = False,
     forward_alone: bool = False,
+    frugal: bool = False,
 ) -> Any:
     """A compiled kernel for float32 inputs of these specs; None where there is none.
 
@@ -55,8 +57,10 @@ def prepare(
         specs: of its inputs.
         exact: use no method whose rounding is larger than that of plain sums.
         forward_alone: there will be no reverse pass.
+        frugal: keep nothing for it that can be computed again.
     """
-    if type(operator) not in _SERVED or not numba_works():
+    elementwise = _is_chain(operator)
+    if not (elementwise or type(operator) in _SERVED) or not numba_works():
         return None
     if isinstance(operator, SoftmaxCrossEntropy):
         from graphnet.kernels.compiled.cross_entropy import CompiledCrossEntropy, is_plain
@@ -66,6 +70,8 @@ def prepare(
         return None
     if isinstance(operator, Conv):
         return _convolution(operator, specs, exact=exact, forward_alone=forward_alone)
+    if elementwise and not isinstance(operator, Add | ReLU):
+        return _chained(operator, specs, forward_alone=forward_alone, frugal=frugal)
     return _simple(operator, specs, thread_count())
 
 
@@ -103,6 +109,22 @@ def _simple(operator: Operator, specs: tuple[Spec | None, ...], threads: int) ->
         return None
     kernel = kinds[type(operator)](operator, specs, threads)
     return kernel if getattr(kernel, "serves", True) else None
+
+
+def _is_chain(operator: Operator) -> bool:
+    """Whether an operator is elementwise, or a chain of such operators."""
+    if type(operator) is Chain:
+        return all(map(is_elementwise, operator.parts))
+    return is_elementwise(operator)
+
+
+def _chained(operator: Operator, specs: tuple[Spec | None, ...], **options: bool) -> Any:
+    """The kernel of elementwise operators; None where their inputs would broadcast."""
+    if len({spec for spec in specs if spec is not None}) > 1:
+        return None
+    from graphnet.kernels.compiled.chained import CompiledChain
+
+    return CompiledChain(operator, specs, thread_count(), **options)
 
 
 def _convolution(
