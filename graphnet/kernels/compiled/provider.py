@@ -19,12 +19,10 @@ from graphnet.optim import Optimizer
 from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.convolution import Conv
 from ops.cross_entropy import SoftmaxCrossEntropy
-from ops.elementwise import Add
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU
 from ops.normalization import LayerNorm
 from ops.operator import Operator, Spec, known
 from ops.pooling import MaxPool
-from ops.rectifier import ReLU
 from ops.resize import Resize
 from ops.softmax import LogSoftmax, Softmax
 
@@ -32,8 +30,8 @@ __all__ = ["added", "find_advance", "prepare", "rearranged", "status"]
 
 #: The operators of which some are computed here, beside elementwise ones; not what is derived.
 _SERVED = (
-    Add, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv,
-    ConvMaxPoolReLU, ConvReLU, LayerNorm, LogSoftmax, MaxPool, ReLU, Resize, Softmax,
+    BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv,
+    ConvMaxPoolReLU, ConvReLU, LayerNorm, LogSoftmax, MaxPool, Resize, Softmax,
     SoftmaxCrossEntropy,
 )  # fmt: skip
 #: How many positions of a window a byte tells apart.
@@ -70,7 +68,7 @@ def prepare(
         return None
     if isinstance(operator, Conv):
         return _convolution(operator, specs, exact=exact, forward_alone=forward_alone)
-    if elementwise and not isinstance(operator, Add | ReLU):
+    if elementwise:
         return _chained(operator, specs, forward_alone=forward_alone, frugal=frugal)
     return _simple(operator, specs, thread_count())
 
@@ -78,14 +76,12 @@ def prepare(
 def _simple(operator: Operator, specs: tuple[Spec | None, ...], threads: int) -> Any:
     """The only kernel there is for an operator; None where it does not serve these specs."""
     from graphnet.kernels.compiled.batch_norm import CompiledBatchNorm, CompiledBatchNormInference
-    from graphnet.kernels.compiled.elementwise import CompiledAdd, CompiledReLU
     from graphnet.kernels.compiled.layer_norm import CompiledLayerNorm
     from graphnet.kernels.compiled.pooling import CompiledMaxPool
     from graphnet.kernels.compiled.resize import CompiledResize
     from graphnet.kernels.compiled.softmax import CompiledSoftmax
 
     kinds: dict[type[Operator], Callable[..., Any]] = {
-        Add: CompiledAdd,
         BatchNorm: CompiledBatchNorm,
         BatchNormInference: CompiledBatchNormInference,
         BatchNormInferenceReLU: CompiledBatchNormInference,
@@ -93,14 +89,11 @@ def _simple(operator: Operator, specs: tuple[Spec | None, ...], threads: int) ->
         LayerNorm: CompiledLayerNorm,
         LogSoftmax: CompiledSoftmax,
         MaxPool: CompiledMaxPool,
-        ReLU: CompiledReLU,
         Resize: CompiledResize,
         Softmax: CompiledSoftmax,
     }
     x = specs[0]
     assert x is not None, "no operator here works without its first input"
-    if isinstance(operator, Add) and len({spec.shape for spec in specs if spec is not None}) > 1:
-        return None
     if isinstance(operator, Resize) and x.rank > 4:
         return None
     if isinstance(operator, MaxPool) and (
