@@ -164,7 +164,7 @@ class CompiledChain(PlacedKernel):
             values[number + 1] = self._forward(tape, self._parts[number], values[number], inputs)
         if self._keeps:
             values[len(self._parts)] = tape.array(memory.outputs[0])
-        gradient = tape.array(memory.doutputs[0])
+        gradient, rooms = tape.array(memory.doutputs[0]), (tape.room(), tape.room())
         # an input whose gradient may replace what arrives is written last
         for number in reversed(range(len(self._parts))):
             part = self._parts[number]
@@ -176,9 +176,13 @@ class CompiledChain(PlacedKernel):
                 self._sloped(tape, part, part.aside, gradient, known_now, targets[part.other], adds)
             if not any(p.other in targets for p in self._parts[:number]) and 0 not in targets:
                 break
-            out = targets.get(0) if number == 0 else None
-            adds = number == 0 and 0 in memory.adds
-            gradient = self._sloped(tape, part, part.through, gradient, known_now, out, adds)
+            if number == 0:
+                self._sloped(
+                    tape, part, part.through, gradient, known_now, targets.get(0), 0 in memory.adds
+                )
+            elif part.through.function is not None:
+                out = rooms[gradient == rooms[0]]
+                gradient = self._sloped(tape, part, part.through, gradient, known_now, out, False)
         return tape.bound(self._threads)
 
     def _forward(

@@ -72,7 +72,8 @@ class Tape:
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._places: list[tuple[int, int, int]] = []  # address, bytes an entry, bytes a thread
+        # address or offset, bytes from one entry to the next, whether it is a room
+        self._places: list[tuple[int, int, bool]] = []
         self._numbers: dict[tuple[Any, ...], int] = {}
         self._rooms = 0
         self._steps: list[tuple[Entry, tuple[int, ...], int, tuple[float, float]]] = []
@@ -82,20 +83,21 @@ class Tape:
         """The number of an array."""
         entries = flat(array)
         self._holds.append(entries)
-        return self._number(("array", entries.ctypes.data), (entries.ctypes.data, BYTES, 0))
+        return self._number(("array", entries.ctypes.data), (entries.ctypes.data, BYTES, False))
 
     def constant(self, value: float) -> int:
         """The number of one value for all entries."""
         if ("constant", value) not in self._numbers:
             block = np.full(BLOCK, value, "float32")
             self._holds.append(block)
-            self._number(("constant", value), (block.ctypes.data, 0, 0))
+            self._number(("constant", value), (block.ctypes.data, 0, False))
         return self._numbers["constant", value]
 
     def room(self) -> int:
-        """The number of a new room of one block in the memory of each thread."""
+        """The number of a new room for one block, of which each thread has its own."""
+        offset = self._rooms * BLOCK * BYTES
         self._rooms += 1
-        return self._number(("room", self._rooms), (self._rooms - 1, 0, 1))
+        return self._number(("room", offset), (offset, 0, True))
 
     def append(
         self,
@@ -112,22 +114,13 @@ class Tape:
         # loops are vectors where what is written is not what is read
         target = self.room() if out is None or out in operands else out
         self._steps.append((formula, operands, target, numbers))
-        return (
-            target if out is None or out == target else self.append(entries.copied, (target,), out)
-        )
+        if out is not None and out != target:
+            target = self.append(entries.copied, (target,), out)
+        return target
 
     def bound(self, threads: int) -> Call:
         """What runs the tape, once arrays are where they stay."""
-        rooms = np.empty((threads, max(1, self._rooms), BLOCK), "float32")
-        places = np.array(
-            [
-                (at, each, 0)
-                if not thread
-                else (rooms.ctypes.data + at * BLOCK * BYTES, 0, rooms.strides[0])
-                for at, each, thread in self._places
-            ],
-            "int64",
-        ).reshape(-1, 3)
+        places = np.array(self._places, "int64").reshape(-1, 3)
         rows, numbers = [], []
         for formula, operands, target, own in self._steps:
             x, y, z = (*operands, *operands[:1], *operands[:1])[:3]
@@ -135,13 +128,14 @@ class Tape:
             numbers.append(own)
         steps = np.array(rows, "int64").reshape(-1, 5)
         values = np.array(numbers, "float32").reshape(-1, 2)
+        tables = steps, values, places, self._rooms
         if self._size < LARGE or threads == 1:
-            call = partial(_walk, steps, values, places, 0, 0, self._size)
+            call = partial(_walk, *tables, 0, self._size)
         else:
-            call = partial(_walk_all, steps, values, places, self._size, threads)
-        return in_turn(call, holds=(rooms, *self._holds))
+            call = partial(_walk_all, *tables, self._size, threads)
+        return in_turn(call, holds=self._holds)
 
-    def _number(self, key: tuple[Any, ...], place: tuple[int, int, int]) -> int:
+    def _number(self, key: tuple[Any, ...], place: tuple[int, int, bool]) -> int:
         if key not in self._numbers:
             self._numbers[key] = len(self._places)
             self._places.append(place)
@@ -165,31 +159,35 @@ def _call(
 
 
 @njit(**OPTIONS)
-def _walk(steps, numbers, places, thread, begin, end):
+def _walk(steps, numbers, places, rooms, begin, end):
+    room = np.empty(rooms * BLOCK, np.float32)
+    own = room.ctypes.data
     for start in range(begin, end, BLOCK):
         count = min(BLOCK, end - start)
         for s in range(steps.shape[0]):
             _call(
                 steps[s, 0],
-                _address(places, steps[s, 1], thread, start),
-                _address(places, steps[s, 2], thread, start),
-                _address(places, steps[s, 3], thread, start),
-                _address(places, steps[s, 4], thread, start),
+                _address(places, steps[s, 1], own, start),
+                _address(places, steps[s, 2], own, start),
+                _address(places, steps[s, 3], own, start),
+                _address(places, steps[s, 4], own, start),
                 count,
                 numbers[s, 0],
                 numbers[s, 1],
             )
+    # an array lives till it is named last; what is returned is false
+    return room.size < 0
 
 
 @njit(forceinline=True, **OPTIONS)
-def _address(places, number, thread, start):
-    return places[number, 0] + places[number, 1] * start + places[number, 2] * thread
+def _address(places, number, own, start):
+    return places[number, 0] + places[number, 1] * start + places[number, 2] * own
 
 
 @njit(parallel=True, **OPTIONS)
-def _walk_all(steps, numbers, places, size, threads):
+def _walk_all(steps, numbers, places, rooms, size, threads):
     blocks = (size + BLOCK - 1) // BLOCK
     for thread in prange(threads):
         begin = blocks * thread // threads * BLOCK
         end = min(size, blocks * (thread + 1) // threads * BLOCK)
-        _walk(steps, numbers, places, thread, begin, end)
+        _walk(steps, numbers, places, rooms, begin, end)
