@@ -118,6 +118,7 @@ def make_plan(
     differentiate: bool = False,
     dtype: str | None = None,
     exact: bool = False,
+    frugal: bool = False,
 ) -> Plan:
     """Bind a graph to a batch size: infer all shapes, choose kernels, find every last use.
 
@@ -129,6 +130,7 @@ def make_plan(
         differentiate: whether kernels' saved arrays are kept for a reverse pass.
         dtype: replaces every floating dtype of the graph.
         exact: whether methods are ruled out whose rounding is larger than that of plain sums.
+        frugal: whether kernels keep as little for the reverse pass as they can.
 
     Raises:
         ShapeError: a node does not fit this batch size; the message names it.
@@ -144,7 +146,9 @@ def make_plan(
     for name, node in graph.nodes.items():
         given = tuple(None if v is None else specs[v] for v in node.inputs)
         specs.update(zip(node.outputs, node.infer(given, name), strict=True))
-        provider, kernel = _choose(node, given, providers, differentiate, exact)
+        provider, kernel = _choose(
+            node, given, providers, differentiate, exact=exact, frugal=frugal
+        )
         parts.append((name, node, provider, kernel))
         _collect_domains(graph, node, given, domains)
     access = [
@@ -239,12 +243,10 @@ def _choose(
     specs: tuple[Spec | None, ...],
     providers: Mapping[str, Provider],
     differentiate: bool,
-    exact: bool,
+    **options: bool,
 ) -> tuple[str, Kernel]:
     for name, provider in providers.items():
-        kernel = provider.prepare(
-            node.operator, specs, exact=exact, forward_alone=not differentiate
-        )
+        kernel = provider.prepare(node.operator, specs, forward_alone=not differentiate, **options)
         forward_alone = isinstance(kernel, PlacedKernel) and not kernel.terms.differentiable
         if kernel is not None and not (differentiate and forward_alone):
             return name, kernel
