@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from importlib import metadata
 from typing import Any, ClassVar
 
 import numpy as np
@@ -112,6 +111,8 @@ def import_cupy() -> Any:
 @functools.cache
 def _wheels() -> tuple[str, ...]:
     """The distributions of CuPy that are installed."""
+    from importlib import metadata  # takes longer than all else here
+
     found = []
     for name in _WHEELS:
         try:
