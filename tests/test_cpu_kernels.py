@@ -126,6 +126,27 @@ def test_winograd_agrees_with_the_reference_in_all_directions():
     prove(winograd_cases, check)
 
 
+@needs_compiled
+@pytest.mark.parametrize("threads", [2, 4])
+def test_gradients_of_many_kernels_are_summed_by_all_threads_together(threads, monkeypatch):
+    from graphnet.kernels.compiled import winograd
+    from graphnet.kernels.compiled.convolution import WinogradConv
+
+    # as many parts as that, whoever computes them; chunks of one row of tiles, the last one short
+    monkeypatch.setattr(onednn_library.Library, "threads", threads)
+    monkeypatch.setattr(winograd, "LARGE", 0)
+    monkeypatch.setattr(winograd.Winograd, "_most", lambda self, name: 1)
+    shared = []
+
+    def check(case):
+        kernel = WinogradConv(find_library(), case.operator, case.specs)
+        shared.append(kernel._winograd._shared is not None)
+        compare(kernel, case, WINOGRAD)
+
+    prove(winograd_cases, check)
+    assert any(shared)
+
+
 def first_layer(batch, size, kernel, stride, padding, channels, filters, bias, seed):
     rng = np.random.default_rng(seed)
     # whole numbers, whose sums are exact: ties are met, and go to the first

@@ -4,7 +4,8 @@ Rows of tiles are taken in chunks that stay in the cache: each thread transforms
 multiplies it with the transformed kernels (36 matrix products in one call of oneDNN's matmul)
 and transforms the products back, before it takes the next.  The gradient of the input is the
 convolution of ``dy`` with the kernels turned by 180 degrees.  That of the kernels sums, over all
-tiles, the products of transformed inputs and transformed gradients; each thread sums its own.
+tiles, the products of transformed inputs and transformed gradients; each thread sums its own, or
+all sum together where the kernels are many (:mod:`winograd_shared`).
 
 Beside float64 the result is off by about 1e-5 of its largest entry, where the direct sum is off
 by 1e-6: the transforms' factors of up to 8 magnify rounding.
@@ -13,7 +14,7 @@ by 1e-6: the transforms' factors of up to 8 magnify rounding.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from numba import njit, prange
 
 from graphnet.kernels.compiled import tiles
 from graphnet.kernels.compiled.vector import BYTES, OPTIONS, WIDTH, call_execute, zero
-from graphnet.kernels.onednn import library as onednn
+from graphnet.kernels.compiled.winograd_products import PAGE, SKEW, Products, aligned, paged, plane
+from graphnet.kernels.compiled.winograd_shared import SharedSums
 from graphnet.kernels.onednn.library import Library
 from graphnet.kernels.placed import Call, in_turn
 
@@ -29,10 +31,8 @@ __all__ = ["Shape", "Winograd"]
 
 #: Bytes of transformed tiles that a chunk aims at, so that it stays in a core's cache.
 CHUNK = 2 << 20
-#: Bytes between the planes of transformed tiles, beyond a multiple of a page: without it all 36
-#: would compete for the same lines of the cache.
-SKEW = 64
-PAGE = 4096
+#: Bytes of transformed kernels from which on all threads add to the same sums of their gradients.
+LARGE = 8 << 20
 #: Vectors of room that the transforms of kernels need.
 ROOM = 54
 
@@ -79,10 +79,12 @@ class Winograd:
     @property
     def kernels(self) -> int:
         """Bytes of the transformed kernels."""
-        return PAGE + _paged(tiles.POINTS * self._kernel_plane)
+        return PAGE + paged(tiles.POINTS * self._kernel_plane)
 
     def space(self, name: str) -> int:
         """Bytes of temporary memory of a direction: ``"forward"``, ``"data"``, ``"kernels"``."""
+        if name == "kernels" and self._shared is not None:
+            return PAGE + self._shared.nbytes
         return PAGE + self._direction(name).own * self._threads
 
     def spread(self, weight: Any, kernels: int, *, flipped: bool = False) -> Call:
@@ -95,7 +97,7 @@ class Winograd:
         """
         room = np.empty((self._threads, ROOM, WIDTH), "float32")
         return partial(
-            _spread_kernels, weight, flipped, _aligned(kernels), self._kernel_plane, room,
+            _spread_kernels, weight, flipped, aligned(kernels), self._kernel_plane, room,
             self._threads,
         )  # fmt: skip
 
@@ -127,8 +129,10 @@ class Winograd:
 
     def backward_weights(self, x: Any, dy: Any, dweight: Any, space: int) -> Call:
         """The gradient ``dweight (F, C, 3, 3)`` of the kernels."""
+        if self._shared is not None:
+            return self._sum_together(self._shared, x, dy, dweight, aligned(space))
         d, shape, threads = self._direction("kernels"), self.shape, self._threads
-        start = _aligned(space)
+        start = aligned(space)
         products = d.products.bind(
             [
                 (at, at + d.second, at + d.sums, at + d.scratchpad)
@@ -140,12 +144,32 @@ class Winograd:
             _sum_tiles,
             x.ctypes.data, dy.ctypes.data, shape.height, shape.width, shape.channels,
             shape.filters, shape.rows, d.chunk, threads, start, d.own, d.inputs, d.outputs,
-            d.second, d.lines, d.sums, _paged(tiles.POINTS * self._kernel_plane), *products.call,
+            d.second, d.lines, d.sums, paged(tiles.POINTS * self._kernel_plane), *products.call,
         )  # fmt: skip
         second = partial(
             _sum_kernels, start + d.sums, self._kernel_plane, threads, d.own, dweight, room, threads
         )
         return in_turn(first, second, holds=products)
+
+    def _sum_together(self, shared: SharedSums, x: Any, dy: Any, dweight: Any, start: int) -> Call:
+        room = np.empty((self._threads, ROOM, WIDTH), "float32")
+        first = shared.bind(x, dy, self.shape.height, self.shape.width, start)
+        second = partial(
+            _sum_kernels, start + shared.sums, self._kernel_plane, 1, 0, dweight, room,
+            self._threads,
+        )  # fmt: skip
+        return in_turn(first, second)
+
+    @cached_property
+    def _shared(self) -> SharedSums | None:
+        """The sums that all threads add to; None where each has its own."""
+        shape, threads = self.shape, self._threads
+        if threads == 1 or self.kernels < LARGE or shape.channels % threads:
+            return None
+        return SharedSums(
+            self._library, shape.rows, shape.across, shape.channels, shape.filters,
+            self._kernel_plane, self._most("kernels"), threads,
+        )  # fmt: skip
 
     def _convolve(
         self, name: str, x: Any, kernels: int, y: Any, space: int, bias: Any, low: float, added: Any
@@ -154,10 +178,10 @@ class Winograd:
         channels, filters = shape.channels, shape.filters
         if name == "data":
             channels, filters = filters, channels
-        start = _aligned(space)
+        start = aligned(space)
         products = d.products.bind(
             [
-                (at, _aligned(kernels), at + d.second, at + d.scratchpad)
+                (at, aligned(kernels), at + d.second, at + d.scratchpad)
                 for at in (start + thread * d.own for thread in range(threads))
             ]
         )
@@ -177,16 +201,14 @@ class Winograd:
 
     def _prepare(self, name: str) -> _Direction:
         c, f, across = self.shape.channels, self.shape.filters, self.shape.across
-        # the sums over tiles read and write as much as all kernels have, for every chunk
-        aim = max(CHUNK, self.kernels // 2) if name == "kernels" else CHUNK
-        rows = max(1, aim // (4 * tiles.POINTS * max(c, f) * across))
+        rows = self._most(name)
         # as many chunks for every thread, as equal as can be
         rounds = -(-self.shape.rows // (rows * self._threads))
         chunk = -(-self.shape.rows // (rounds * self._threads))
         t = chunk * across
         if name == "data":
             c, f = f, c
-        inputs, outputs = _plane(4 * c * t), _plane(4 * f * t)
+        inputs, outputs = plane(4 * c * t), plane(4 * f * t)
         pc, pf, pk = inputs // 4, outputs // 4, self._kernel_plane // 4
         if name == "kernels":
             # (C, tiles) (tiles, F) = (C, F)
@@ -194,14 +216,22 @@ class Winograd:
         else:
             # (tiles, C) (C, F) = (tiles, F)
             factors = (t, c, pc, c, 1), (c, f, pk, f, 1), (t, f, pf, f, 1)
-        products = _Products(self._library, *factors, name == "kernels", self._threads)
+        products = Products(self._library, *factors, name == "kernels", self._threads)
         second = tiles.POINTS * inputs
         lines = second + tiles.POINTS * outputs
-        scratchpad = _paged(lines + BYTES * (6 * (4 * across + 2) + 28))
-        sums = scratchpad + _paged(products.scratchpad)
-        room = _paged(tiles.POINTS * self._kernel_plane)
+        scratchpad = paged(lines + BYTES * (6 * (4 * across + 2) + 28))
+        sums = scratchpad + paged(products.scratchpad)
+        room = paged(tiles.POINTS * self._kernel_plane)
         own = sums + (room if name == "kernels" else 0)
         return _Direction(products, chunk, inputs, outputs, second, lines, scratchpad, sums, own)
+
+    def _most(self, name: str) -> int:
+        """Rows of tiles that a thread takes at once."""
+        shape = self.shape
+        # the sums over tiles read and write as much as all kernels have, for every chunk
+        aim = max(CHUNK, self.kernels // 2) if name == "kernels" else CHUNK
+        wider = max(shape.channels, shape.filters)
+        return max(1, aim // (4 * tiles.POINTS * wider * shape.across))
 
 
 @dataclass(frozen=True)
@@ -221,7 +251,7 @@ class _Direction:
         own: the end.
     """
 
-    products: _Products
+    products: Products
     chunk: int
     inputs: int
     outputs: int
@@ -230,81 +260,6 @@ class _Direction:
     scratchpad: int
     sums: int
     own: int
-
-
-class _Products:
-    """36 matrix products in one call, for each thread on memory of its own.
-
-    Args:
-        a, b, result: rows, columns, and the strides of planes, rows and columns in entries.
-        add: whether the products are added to what the result holds.
-    """
-
-    def __init__(
-        self,
-        library: Library,
-        a: tuple[int, ...],
-        b: tuple[int, ...],
-        result: tuple[int, ...],
-        add: bool,
-        threads: int,
-    ) -> None:
-        self._library = library
-        self._threads = threads
-        self._described = [
-            library.descriptor((tiles.POINTS, rows, columns), tuple(strides))
-            for rows, columns, *strides in (a, b, result)
-        ]
-        outer = library.threads
-        library.set_threads(1)  # each thread executes by itself
-        try:
-            attributes = library.attributes(add=add, user_scratchpad=True)
-            self._plan = library.plan(
-                "matmul", *self._described[:2], None, self._described[2], attributes
-            )
-            self._room = library.wanted(self._plan, onednn.SCRATCHPAD)
-            self.scratchpad = library.nbytes(self._room)
-            self._primitive = library.primitive(self._plan)
-        finally:
-            library.set_threads(outer)
-
-    def bind(self, addresses: list[tuple[int, ...]]) -> _Bound:
-        """Fix the addresses of a, b, the result and the scratchpad of each thread."""
-        kinds = (onednn.SRC, onednn.WEIGHTS, onednn.DST, onednn.SCRATCHPAD)
-        described = dict(zip(kinds, (*self._described, self._room), strict=True))
-        return _Bound(
-            self._library,
-            self._primitive,
-            [
-                onednn.Primitive(self._library, self._plan, described, self._primitive, own)
-                for own in addresses
-            ],
-        )
-
-
-class _Bound:
-    """Matrix products with the addresses they work on."""
-
-    def __init__(self, library: Library, handle: Any, threads: list[onednn.Primitive]) -> None:
-        self._threads = threads
-        arguments = np.array([p.address for p in threads], dtype=np.int64)
-        #: What compiled code needs to execute them.
-        self.call = (
-            library.execute_address, handle.value, library.stream.value, len(threads[0]), arguments
-        )  # fmt: skip
-
-
-def _plane(size: int) -> int:
-    """Bytes from one of the 36 planes to the next, where each takes ``size``."""
-    return size + SKEW if size % PAGE == 0 else size
-
-
-def _paged(size: int) -> int:
-    return -(-size // PAGE) * PAGE
-
-
-def _aligned(address: int) -> int:
-    return -(-address // 64) * 64
 
 
 @njit(parallel=True, **OPTIONS)
