@@ -54,7 +54,10 @@ FLOORS = (
     {"graphnet.graph"},
     {"graphnet.passes"},
     {"graphnet.plan"},
-    {"graphnet.debug", "graphnet.explain", "graphnet.feeds", "graphnet.recompute"},
+    {
+        "graphnet.capture", "graphnet.debug", "graphnet.explain", "graphnet.feeds",
+        "graphnet.recompute",
+    },
     {"graphnet.run"},
     {"graphnet.program"},
     {"graphnet.out_of_memory"},

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphnet.backends import Backend, get_backend
+from graphnet.capture import say_captured
 from graphnet.executor.leaves import Leaves
 from graphnet.executor.measured import measured
 from graphnet.executor.plans import Plans
@@ -206,17 +207,22 @@ class Executor:
         """
         return self._runner.backward(output, gradient, wrt, own=True)
 
-    def training_step(self, optimizer: Optimizer, loss: str = "loss") -> TrainingStep:
+    def training_step(
+        self, optimizer: Optimizer, loss: str = "loss", *, capture: bool = True
+    ) -> TrainingStep:
         """Forward, reverse and update in one call: ``step(image=..., label=...)["loss"]``.
 
         Args:
             optimizer: one of :mod:`graphnet.optim`.
             loss: the scalar output to make small.
+            capture: on a GPU, whether a step whose kernels all allow it is captured into one
+                CUDA graph for each batch size and replayed; the results are the same.
 
         Raises:
             GraphError: there is no such output, or it is no scalar.
         """
-        return TrainingStep(self._runner, self._providers.values(), optimizer, loss)
+        providers = self._providers.values()
+        return TrainingStep(self._runner, providers, optimizer, loss, capture=capture)
 
     def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replace parameters and states by copies of host arrays, all or none.
@@ -303,8 +309,12 @@ class Executor:
         plan, program = planned.plan, planned.program
         seconds = medians(runs, len(plan.steps))
         if program is None:
-            return explain_plan(plan, seconds)
-        return explain_plan(plan, seconds, program.locations(), program.nbytes)
+            table = explain_plan(plan, seconds)
+        else:
+            table = explain_plan(plan, seconds, program.locations(), program.nbytes)
+        if plan.training and self.backend.captures:
+            table += f"\n{say_captured(planned.unfit)}"
+        return table
 
     def planned_bytes(self, batch: int = 1, *, training: bool = False) -> int:
         """Bytes that a run takes beside parameters and their gradients, known ahead of any data.

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from graphnet.backends import Backend
+from graphnet.capture import unfit
 from graphnet.executor.errors import ExecutorError
 from graphnet.executor.leaves import Leaves
 from graphnet.graph import Graph
@@ -35,6 +36,13 @@ class Planned:
     reverses: dict[tuple[Any, ...], ReverseProgram] = field(default_factory=dict)
     version: tuple[int, int] | None = None
     """Of the leaves that the program has seen last, and the block it was bound to."""
+    captured: dict[object, Any] = field(default_factory=dict)
+    """The work of a training step on this plan, for each that captures it."""
+
+    @cached_property
+    def unfit(self) -> list[str]:
+        """Why a training step on it is not captured, node by node."""
+        return unfit(self.plan)
 
 
 class Plans:

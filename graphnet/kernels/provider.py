@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from graphnet.kernels import compiled, cuda, naive, onednn, reference
-from graphnet.kernels.advance import Advance
+from graphnet.kernels.advance import Advance, Update
 from graphnet.optim import Optimizer
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU
 from ops.operator import Operator
@@ -50,6 +50,8 @@ class Provider:
     """Whether it serves chains of elementwise operators."""
     find_advance: Callable[[Optimizer], Advance | None] = lambda optimizer: None
     """A kernel for the step of an optimizer, None where it has none."""
+    find_update: Callable[[Optimizer], Callable[..., Update] | None] = lambda optimizer: None
+    """What makes one that is bound to its arrays, on a device, None where it has none."""
 
 
 _NORMALIZED = (BatchNormInferenceReLU, BatchNormReLU)
@@ -79,7 +81,7 @@ PROVIDERS = {
         status=cuda.status,
         fused=frozenset(_NORMALIZED),
         chains=True,
-        find_advance=cuda.find_advance,
+        find_update=cuda.find_update,
     ),
     "naive": Provider(
         "textbook loops for Conv, MaxPool, AvgPool, BatchNorm and Linear, on numpy",

@@ -12,14 +12,18 @@ from graphnet.kernels.cuda.dropout import CudaDropout
 from graphnet.kernels.cuda.elementwise import CudaElementwise, formulas_of
 from graphnet.kernels.cuda.kernel import DTYPES
 from graphnet.kernels.cuda.layer_norm import CudaLayerNorm
+from graphnet.kernels.cuda.linear import CudaLinear, CudaMatMul, is_even
 from graphnet.kernels.cuda.pooling import CudaAvgPool, CudaGlobalAvgPool, CudaMaxPool, is_flat
+from graphnet.kernels.cuda.rearrange import CudaReshape
 from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.cross_entropy import SoftmaxCrossEntropy
 from ops.dropout import Dropout
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU
+from ops.linear import Linear, MatMul
 from ops.normalization import LayerNorm
 from ops.operator import Operator, Spec
 from ops.pooling import AvgPool, GlobalAvgPool, MaxPool
+from ops.shape import Flatten, Reshape, Squeeze, Unsqueeze
 
 __all__ = ["KINDS", "prepare"]
 
@@ -31,10 +35,16 @@ KINDS: dict[type[Operator], Callable[..., Any]] = {
     BatchNormInferenceReLU: CudaBatchNormInference,
     BatchNormReLU: CudaBatchNorm,
     Dropout: CudaDropout,
+    Flatten: CudaReshape,
     GlobalAvgPool: CudaGlobalAvgPool,
     LayerNorm: CudaLayerNorm,
+    Linear: CudaLinear,
+    MatMul: CudaMatMul,
     MaxPool: CudaMaxPool,
+    Reshape: CudaReshape,
     SoftmaxCrossEntropy: CudaCrossEntropy,
+    Squeeze: CudaReshape,
+    Unsqueeze: CudaReshape,
 }
 
 
@@ -56,6 +66,8 @@ def prepare(operator: Operator, specs: tuple[Spec | None, ...], **options: bool)
         kind = kind if x.dtype == "float32" and is_plain(operator, specs) else None
     elif isinstance(operator, AvgPool | MaxPool):
         kind = kind if is_flat(operator, x) else None
+    elif isinstance(operator, MatMul):
+        kind = kind if is_even(specs) else None
     elif isinstance(operator, BatchNorm | BatchNormInference):
         # sums and what is learned are float
         kind = kind if x.dtype == "float32" else None
