@@ -31,6 +31,7 @@ from ops import (
     BatchNormInference,
     BatchNormInferenceReLU,
     BatchNormReLU,
+    Cast,
     Dropout,
     Exp,
     Flatten,
@@ -149,7 +150,7 @@ def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
 def test_every_operator_with_a_kernel_is_among_those_compared():
     named = test_kernels_agree_with_the_reference_on_every_record.pytestmark[0].args[1]
     served = {*FORMULAS, *cuda.provider.KINDS}
-    assert served - set(named) == {Dropout, SoftmaxCrossEntropy}
+    assert served - set(named) == {Cast, Dropout, SoftmaxCrossEntropy}
 
 
 #: The fields that the kernels take account of, or refuse where they are not the default.
@@ -159,6 +160,7 @@ FIELDS = {
     BatchNormInference: {"eps"},
     BatchNormInferenceReLU: {"eps"},
     BatchNormReLU: {"eps", "momentum"},
+    Cast: {"dtype"},
     Dropout: {"probability"},
     Flatten: {"start_axis"},
     GELU: {"approximate"},
@@ -438,7 +440,9 @@ def texts():
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-@pytest.mark.parametrize("options", [(), ("-DHALF",), ("-DBFLOAT16",)])
+@pytest.mark.parametrize(
+    "options", [(), ("-DHALF",), ("-DBFLOAT16",), ("-DHALF", "-DWIDE"), ("-DBFLOAT16", "-DWIDE")]
+)
 def test_every_kernel_compiles_for_the_card(architecture, options):
     compiler, folder = nvrtc()
     for name, text in texts():

@@ -85,6 +85,7 @@ class CapturedStep:
         states = runner.leaves.states.arrays
         spec = plan.specs[plan.graph.outputs[self._loss]]
         seed = runner.backend.xp.ones((), dtype=spec.dtype)
+        scale = self._update.bind_seed(seed) if self._update.scaled else None
 
         def work() -> None:
             program.run()
@@ -93,6 +94,8 @@ class CapturedStep:
             for name, slot in plan.outputs.items():  # the reverse pass uses their memory again
                 results[name][...] = program.values[slot]
             runner.clear_unreached(planned, backward)
+            if scale is not None:
+                scale()
             backward.run(seed)
             self._update.run()
 

@@ -11,10 +11,11 @@ from graphnet.backends import Backend
 from graphnet.capture import unfit
 from graphnet.executor.errors import ExecutorError
 from graphnet.executor.leaves import Leaves
+from graphnet.executor.precision import NARROW
 from graphnet.graph import Graph
 from graphnet.kernels import PlacedKernel, Provider
 from graphnet.kernels.tools import HOST, DeviceTools, Tools
-from graphnet.passes import chain, fold, for_inference, fuse, sink
+from graphnet.passes import chain, fold, for_inference, fuse, narrow, sink
 from graphnet.plan import Plan, Reverse, make_plan, make_reverse
 from graphnet.program import Program, ReverseProgram
 from graphnet.recompute import schemes
@@ -54,7 +55,7 @@ class Plans:
         providers: whom to ask for kernels, in order.
         leaves: the arrays of the network.
         dtype: replaces every floating dtype of the graph; the declared ones when None.
-        exact: whether methods are ruled out whose rounding is larger than that of plain sums.
+        precision: as ``Executor`` takes it.
         memory_limit: bytes that a training step may take beside parameters and gradients.
         debug: whether every array is looked at, for which kernels make arrays of their own.
 
@@ -71,12 +72,12 @@ class Plans:
         leaves: Leaves,
         *,
         dtype: str | None,
-        exact: bool,
+        precision: str,
         memory_limit: int | None,
         debug: bool,
     ) -> None:
         self._graph, self._providers, self._leaves = graph, providers, leaves
-        self._dtype, self._exact = dtype, exact
+        self._dtype, self._precision = dtype, precision
         self._memory_limit, self._debug = memory_limit, debug
         self.tools: Tools = HOST if backend.name == "numpy" else DeviceTools(backend)
         self._forms: dict[tuple[Any, ...], Graph] = {}
@@ -95,6 +96,8 @@ class Plans:
                 graph = fuse(sink(graph), self.fuses)
             if self._chains:
                 graph = chain(graph)
+            if self._precision in NARROW:
+                graph = narrow(graph, self._precision)
             self._forms[key] = graph
         return self._forms[key]
 
@@ -128,7 +131,8 @@ class Plans:
                 training=training,
                 differentiate=differentiate,
                 dtype=self._dtype,
-                exact=self._exact,
+                exact=self._precision == "exact",
+                tf32=self._precision == "tf32",
             )
             planned = self._lay_out(plan)
         self.kept[key] = planned

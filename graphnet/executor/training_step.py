@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from graphnet.executor.captured import CapturedStep
+from graphnet.executor.errors import ExecutorError
 from graphnet.executor.fused_update import FusedUpdate
 from graphnet.executor.runner import Runner
 from graphnet.kernels import Provider
@@ -36,6 +37,7 @@ class TrainingStep:
         loss: str,
         *,
         capture: bool = True,
+        scaled: bool = False,
     ) -> None:
         graph, leaves = runner.graph, runner.leaves
         if loss not in graph.outputs:
@@ -48,7 +50,14 @@ class TrainingStep:
         self.count = 0
         self.decay = frozenset(name for name, leaf in graph.parameters.items() if leaf.decay)
         self._runner = runner
-        self._fused = FusedUpdate.of(leaves, providers, optimizer)
+        self._scaled = scaled
+        self._fused = FusedUpdate.of(leaves, providers, optimizer, scaled=scaled)
+        if scaled and (self._fused is None or self._fused.bound is None):
+            raise ExecutorError(
+                f"in this precision the loss is scaled, and steps whose gradients overflow are "
+                f"skipped: expected SGD, RMSProp, Adam or AdamW, whose updates do so on the "
+                f"device, received {type(optimizer).__name__}"
+            )
         self._captured, self.uncaptured = None, ""
         if not runner.backend.captures:
             pass
@@ -73,11 +82,15 @@ class TrainingStep:
             if results is not None:
                 self.count += 1
                 return results
+        seed = None if self._fused is None else self._fused.begin(self.count + 1)
         outputs = runner.forward(True, True, tuple(runner.graph.outputs), feeds)
         placed = runner.is_placed
-        gradients = runner.backward(self.loss, None, None, own=False)
+        gradients = runner.backward(self.loss, seed, None, own=False)
         leaves.version += 1
-        if self._fused is not None and placed:
+        if self._scaled and not placed:
+            for name, gradient in gradients.items():
+                leaves.gradients.arrays[name][...] = gradient
+        if self._fused is not None and (placed or self._scaled):
             self._fused.update(self.count + 1)
         else:
             parameters = {name: leaves.parameters.arrays[name] for name in gradients}

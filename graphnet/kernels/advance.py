@@ -22,9 +22,11 @@ class Update(Protocol):
 
     Attributes:
         numbers: what it remembers from step to step beside the optimizer's slots.
+        scaled: whether the loss is multiplied by a scale that is among them.
     """
 
     numbers: Any
+    scaled: bool
 
     def tell(self, step: int) -> None:
         """Say which step comes next; never captured."""

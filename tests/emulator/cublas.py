@@ -14,8 +14,8 @@ import numpy as np
 from graphnet.backends.recording import enqueue
 from graphnet.kernels.cuda.products import SIGNATURES
 
-#: ``CUDA_R_32F`` and ``CUDA_R_16F``
-DTYPES = {0: "float32", 2: "float16"}
+#: ``CUDA_R_32F``, ``CUDA_R_16F`` and ``CUDA_R_16BF``
+DTYPES = {0: "float32", 2: "float16", 14: "bfloat16"}
 SUMS, SUMS_OF_TF32 = 68, 77
 SUCCESS, INVALID, UNSUPPORTED = 0, 7, 15
 
@@ -85,6 +85,7 @@ class EmulatedCublas:
         dtype = DTYPES[atype]
         one, other = (ctypes.c_float.from_address(at).value for at in (alpha, beta))
 
+        @np.errstate(all="ignore")  # numbers that overflow are infinite on a card, and no warning
         def run() -> None:
             for number in range(batch):
                 given = []
@@ -114,7 +115,7 @@ def in_columns(at: int, offset: int, rows: int, columns: int, step: int, dtype: 
     size = np.dtype(dtype).itemsize
     count = step * (columns - 1) + rows
     memory = (ctypes.c_char * (count * size)).from_address(at + offset * size)
-    entries = np.frombuffer(memory, dtype)
+    entries = np.frombuffer(memory, "uint8").view(dtype)
     return np.lib.stride_tricks.as_strided(entries, (rows, columns), (size, step * size))
 
 

@@ -65,7 +65,7 @@ class CudaUpdate:
         scaled: bool = False,
     ) -> None:
         card = device.get_device()
-        self._card, self._optimizer, self._scaled = card, optimizer, scaled
+        self._card, self._optimizer, self.scaled = card, optimizer, scaled
         self.numbers = card.xp.zeros(len(NUMBERS), dtype="float64")
         self.numbers[NUMBERS.index("scale")] = self.FIRST if scaled else 1.0
         limit = -1.0 if optimizer.clip_value is None else optimizer.clip_value
@@ -106,11 +106,11 @@ class CudaUpdate:
         squares, wild = (card.xp.empty(blocks, dtype="float64") for _ in range(2))
         return [
             self._bound(
-                "measure", grid, gradients, self.numbers, squares, wild, size, limit, self._scaled
+                "measure", grid, gradients, self.numbers, squares, wild, size, limit, self.scaled
             ),
             self._bound(
                 "settle", (1,), self.numbers, squares, wild, blocks,
-                -1.0 if norm is None else norm, self._scaled, float(self.PATIENCE), self.LARGEST,
+                -1.0 if norm is None else norm, self.scaled, float(self.PATIENCE), self.LARGEST,
             ),
         ]  # fmt: skip
 
