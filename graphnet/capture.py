@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from graphnet.backends import Backend, CaptureError
 from graphnet.kernels import PlacedKernel
+from graphnet.kernels.wide import kind
 from graphnet.plan import Plan
 
 __all__ = ["Replay", "say_captured", "unfit"]
@@ -28,7 +29,7 @@ def unfit(plan: Plan) -> list[str]:
             why = f"the {step.provider} kernel makes its own arrays"
         elif not (why := step.kernel.uncapturable):
             continue
-        found.append(f"{step.name} ({step.node.kind}): {why}")
+        found.append(f"{step.name} ({kind(step.node.operator)}): {why}")
     return found
 
 

@@ -10,7 +10,7 @@ from graphnet.graph import Graph
 from graphnet.kernels import Provider
 from ops.operator import Spec
 
-__all__ = ["NARROW", "expect_dtypes", "expect_precision"]
+__all__ = ["NARROW", "PRECISIONS", "expect_dtypes", "expect_precision"]
 
 #: The floating dtypes that networks are declared in.
 DTYPES = ("float32", "float64")

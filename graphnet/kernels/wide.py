@@ -8,7 +8,7 @@ from typing import Any
 from ops.arrays import Array
 from ops.operator import Interval, Operator, Spec
 
-__all__ = ["Wide", "inner"]
+__all__ = ["Wide", "inner", "kind"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,17 @@ class Wide(Operator):
         if spec is None or spec.dtype != self.dtype:
             return spec
         return Spec(spec.shape, "float32")
+
+
+def kind(operator: Operator) -> str:
+    """The name of an operator's class, and for a wide one that of what it computes.
+
+    >>> from ops import Softmax
+    >>> kind(Softmax()), kind(Wide(Softmax(), "float16"))
+    ('Softmax', 'Softmax in float32')
+    """
+    name = type(inner(operator)).__name__
+    return f"{name} in float32" if isinstance(operator, Wide) else name
 
 
 def inner(operator: Operator) -> Operator:

@@ -77,8 +77,9 @@ class _Card:
         def launch(
             grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]
         ) -> None:
-            # a null pointer is eight bytes of zero
-            kernel(grid, block, tuple(0 if a is None else a for a in arguments))
+            # a null pointer is eight bytes of zero, and a bool to be as wide as any integer
+            plain = (int(a or 0) if a is None or isinstance(a, bool) else a for a in arguments)
+            kernel(grid, block, tuple(plain))
 
         return launch
 
