@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphnet.kernels import Kernel
+from graphnet.kernels.wide import kind
 from graphnet.plan import Plan, Step
 from ops.operator import known, show_shape
 
@@ -152,7 +153,7 @@ def explain_plan(
         rows.append(
             (
                 step.name,
-                step.node.kind,
+                kind(step.node.operator),
                 _kernel(step),
                 ", ".join(show_shape(spec.shape) for spec in visible),
                 *place,

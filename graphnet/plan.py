@@ -118,6 +118,7 @@ def make_plan(
     differentiate: bool = False,
     dtype: str | None = None,
     exact: bool = False,
+    tf32: bool = False,
     frugal: bool = False,
 ) -> Plan:
     """Bind a graph to a batch size: infer all shapes, choose kernels, find every last use.
@@ -130,6 +131,7 @@ def make_plan(
         differentiate: whether kernels' saved arrays are kept for a reverse pass.
         dtype: replaces every floating dtype of the graph.
         exact: whether methods are ruled out whose rounding is larger than that of plain sums.
+        tf32: whether factors of products may be rounded to TF32.
         frugal: whether kernels keep as little for the reverse pass as they can.
 
     Raises:
@@ -147,7 +149,7 @@ def make_plan(
         given = tuple(None if v is None else specs[v] for v in node.inputs)
         specs.update(zip(node.outputs, node.infer(given, name), strict=True))
         provider, kernel = _choose(
-            node, given, providers, differentiate, exact=exact, frugal=frugal
+            node, given, providers, differentiate, exact=exact, tf32=tf32, frugal=frugal
         )
         parts.append((name, node, provider, kernel))
         _collect_domains(graph, node, given, domains)

@@ -841,7 +841,7 @@ def test_exact_precision_rules_winograd_out(choices):
     exact = gn.Executor(graph, precision="exact").forward(x=image)["y"]
     wide = gn.Executor(graph, dtype="float64").forward(x=image.astype("float64"))["y"]
     assert np.abs(exact - wide).max() < 3e-6 * np.abs(wide).max()
-    with pytest.raises(ValueError, match="expected a precision of 'fast' or 'exact', received 1"):
+    with pytest.raises(ValueError, match=r"expected a precision of 'fast', .*, received 1"):
         gn.Executor(graph, precision=1)
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from graphnet.backends import Backend, get_backend
+from graphnet.capture import say_captured
 from graphnet.executor.leaves import Leaves
 from graphnet.executor.measured import measured
 from graphnet.executor.plans import Plans
+from graphnet.executor.precision import NARROW, expect_dtypes, expect_precision
 from graphnet.executor.runner import Runner
 from graphnet.executor.training_step import TrainingStep
 from graphnet.explain import explain_plan, medians, write_trace
@@ -29,12 +31,8 @@ from graphnet.weights import (
 )
 from ops.arrays import Array
 from ops.fields import is_integer
-from ops.operator import Spec
 
 __all__ = ["Executor"]
-
-#: The floating dtypes whose sums the kernels keep accurate.
-PRECISIONS = ("float32", "float64")
 
 
 class Executor:
@@ -47,8 +45,10 @@ class Executor:
         dtype: replaces every floating dtype of the graph, such as ``"float64"`` to check
             gradients; the declared ones when None.
         kernels: whom to ask for kernels, such as ``"naive"``; the backend's own list when None.
-        precision: ``"fast"`` or ``"exact"``, which rules out kernels whose rounding is larger than
-            that of plain sums, such as Winograd's convolution.
+        precision: ``"fast"``, the declared dtypes; ``"exact"``, which rules out kernels whose
+            rounding is larger than that of plain sums, such as Winograd's convolution; on a GPU
+            also ``"tf32"``, which lets products round their factors to TF32, and ``"float16"``
+            or ``"bfloat16"`` between layers, with parameters, sums and losses in float32.
         memory_limit: bytes that a training step may take beside parameters and their gradients;
             results are then computed again in the reverse pass rather than kept, as many as
             it takes. No limit when None.
@@ -88,18 +88,9 @@ class Executor:
             raise TypeError(f"expected a Graph, received {type(graph).__name__}")
         if not is_integer(seed) or seed < 0:
             raise ValueError(f"expected a seed of at least 0, received {seed!r}")
-        if dtype is not None and Spec((), dtype).dtype not in PRECISIONS:
-            raise ValueError(f"expected a dtype of {PRECISIONS}, received {dtype!r}")
-        for value in graph.values():
-            if dtype is None and value.spec.is_floating and value.dtype not in PRECISIONS:
-                raise ValueError(
-                    f"expected floating dtypes of {PRECISIONS}, received {value!r}: "
-                    f"the kernels there are would lose sums in it"
-                )
+        expect_dtypes(graph, dtype)
         self.graph = graph
         self.backend = get_backend(backend) if isinstance(backend, str) else backend
-        if precision not in ("fast", "exact"):
-            raise ValueError(f"expected a precision of 'fast' or 'exact', received {precision!r}")
         self.dtype = dtype
         self.precision = precision
         if memory_limit is not None and (not is_integer(memory_limit) or memory_limit < 1):
@@ -113,6 +104,7 @@ class Executor:
                     f"{name} kernels run on {', '.join(provider.backends)}, "
                     f"not on {self.backend.name!r}"
                 )
+        expect_precision(precision, graph, dtype, self.backend, self._providers)
         self._leaves = Leaves(graph, self.backend, dtype, seed)
         self._plans = Plans(
             graph,
@@ -120,7 +112,7 @@ class Executor:
             self._providers,
             self._leaves,
             dtype=dtype,
-            exact=precision == "exact",
+            precision=precision,
             memory_limit=memory_limit,
             debug=debug,
         )
@@ -206,17 +198,31 @@ class Executor:
         """
         return self._runner.backward(output, gradient, wrt, own=True)
 
-    def training_step(self, optimizer: Optimizer, loss: str = "loss") -> TrainingStep:
+    def training_step(
+        self, optimizer: Optimizer, loss: str = "loss", *, capture: bool = True
+    ) -> TrainingStep:
         """Forward, reverse and update in one call: ``step(image=..., label=...)["loss"]``.
 
         Args:
             optimizer: one of :mod:`graphnet.optim`.
             loss: the scalar output to make small.
+            capture: on a GPU, whether a step whose kernels all allow it is captured into one
+                CUDA graph for each batch size and replayed; the results are the same.
 
         Raises:
             GraphError: there is no such output, or it is no scalar.
+            ExecutorError: the precision needs a loss that is scaled, which the update of this
+                optimizer does not do.
         """
-        return TrainingStep(self._runner, self._providers.values(), optimizer, loss)
+        providers = self._providers.values()
+        return TrainingStep(
+            self._runner,
+            providers,
+            optimizer,
+            loss,
+            capture=capture,
+            scaled=self.precision in NARROW,
+        )
 
     def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Replace parameters and states by copies of host arrays, all or none.
@@ -303,8 +309,12 @@ class Executor:
         plan, program = planned.plan, planned.program
         seconds = medians(runs, len(plan.steps))
         if program is None:
-            return explain_plan(plan, seconds)
-        return explain_plan(plan, seconds, program.locations(), program.nbytes)
+            table = explain_plan(plan, seconds)
+        else:
+            table = explain_plan(plan, seconds, program.locations(), program.nbytes)
+        if plan.training and self.backend.captures:
+            table += f"\n{say_captured(planned.unfit)}"
+        return table
 
     def planned_bytes(self, batch: int = 1, *, training: bool = False) -> int:
         """Bytes that a run takes beside parameters and their gradients, known ahead of any data.

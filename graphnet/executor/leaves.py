@@ -76,6 +76,10 @@ class Leaves:
         """New arrays like those of these names."""
         return Store({name: self.specs[name] for name in names}, self._backend.xp)
 
+    def scalar(self) -> Array:
+        """A new array of one entry and no axis, in float32."""
+        return self._backend.xp.zeros((), dtype="float32")
+
     def by_slot(self, plan: Plan) -> dict[int, Array]:
         """The arrays of parameters, states and constants by their slots in a plan."""
         return {

@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from graphnet.backends import Backend
+from graphnet.capture import unfit
 from graphnet.executor.errors import ExecutorError
 from graphnet.executor.leaves import Leaves
+from graphnet.executor.precision import NARROW
 from graphnet.graph import Graph
 from graphnet.kernels import PlacedKernel, Provider
 from graphnet.kernels.tools import HOST, DeviceTools, Tools
@@ -35,6 +37,13 @@ class Planned:
     reverses: dict[tuple[Any, ...], ReverseProgram] = field(default_factory=dict)
     version: tuple[int, int] | None = None
     """Of the leaves that the program has seen last, and the block it was bound to."""
+    captured: dict[object, Any] = field(default_factory=dict)
+    """The work of a training step on this plan, for each that captures it."""
+
+    @cached_property
+    def unfit(self) -> list[str]:
+        """Why a training step on it is not captured, node by node."""
+        return unfit(self.plan)
 
 
 class Plans:
@@ -46,7 +55,7 @@ class Plans:
         providers: whom to ask for kernels, in order.
         leaves: the arrays of the network.
         dtype: replaces every floating dtype of the graph; the declared ones when None.
-        exact: whether methods are ruled out whose rounding is larger than that of plain sums.
+        precision: as ``Executor`` takes it.
         memory_limit: bytes that a training step may take beside parameters and gradients.
         debug: whether every array is looked at, for which kernels make arrays of their own.
 
@@ -63,12 +72,12 @@ class Plans:
         leaves: Leaves,
         *,
         dtype: str | None,
-        exact: bool,
+        precision: str,
         memory_limit: int | None,
         debug: bool,
     ) -> None:
         self._graph, self._providers, self._leaves = graph, providers, leaves
-        self._dtype, self._exact = dtype, exact
+        self._dtype, self._precision = dtype, precision
         self._memory_limit, self._debug = memory_limit, debug
         self.tools: Tools = HOST if backend.name == "numpy" else DeviceTools(backend)
         self._forms: dict[tuple[Any, ...], Graph] = {}
@@ -87,6 +96,10 @@ class Plans:
                 graph = fuse(sink(graph), self.fuses)
             if self._chains is not None:
                 graph = chain(graph, self._chains)
+            if self._precision in NARROW:
+                from graphnet.passes.narrow import narrow
+
+                graph = narrow(graph, self._precision)
             self._forms[key] = graph
         return self._forms[key]
 
@@ -125,7 +138,8 @@ class Plans:
                 training=training,
                 differentiate=differentiate,
                 dtype=self._dtype,
-                exact=self._exact,
+                exact=self._precision == "exact",
+                tf32=self._precision == "tf32",
                 frugal=self._memory_limit is not None,
             )
             planned = self._lay_out(plan)

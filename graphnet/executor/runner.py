@@ -22,7 +22,7 @@ from graphnet.feeds import check_domains, check_feeds
 from graphnet.graph import Graph
 from graphnet.out_of_memory import OutOfMemoryError, bytes_of, largest_batch, say
 from graphnet.plan import Plan, Reverse, bind_spec
-from graphnet.program import Blocks
+from graphnet.program import Blocks, Program, ReverseProgram
 from graphnet.run import run_forward, run_reverse
 from ops.arrays import Array
 from ops.operator import Spec, known, show, show_shape
@@ -74,7 +74,7 @@ class Runner:
         feeds: Mapping[str, Any],
     ) -> dict[str, Array]:
         """The outputs by name, and what the reverse pass needs kept if it may be asked for."""
-        planned = self._planned(training, outputs, differentiate, feeds)
+        planned = self.planned(training, outputs, differentiate, feeds)
         plan = planned.plan
         check_domains(plan, feeds)
         self._last = None
@@ -82,7 +82,7 @@ class Runner:
             return self._forward(planned, feeds, differentiate)
         except MemoryError as error:
             del planned
-            raise self._out_of_memory(error, plan, outputs, differentiate) from error
+            raise self.out_of_memory(error, plan, outputs, differentiate) from error
 
     def backward(
         self, output: str | None, gradient: Any, wrt: Sequence[str] | None, *, own: bool
@@ -109,7 +109,7 @@ class Runner:
             return self._backward(last, reverse, seed, wanted, own=own)
         except MemoryError as error:
             del last
-            raise self._out_of_memory(error, plan, tuple(plan.outputs), True) from error
+            raise self.out_of_memory(error, plan, tuple(plan.outputs), True) from error
 
     @property
     def is_placed(self) -> bool:
@@ -124,6 +124,12 @@ class Runner:
         self, planned: Planned, feeds: Mapping[str, Any], events: list[Event] | None = None
     ) -> list[Any]:
         """Run the program of a plan; returns an array per slot."""
+        program = self.ready(planned, feeds)
+        program.run(events)
+        return program.values
+
+    def ready(self, planned: Planned, feeds: Mapping[str, Any]) -> Program:
+        """The program of a plan, bound and fed."""
         program = planned.program
         assert program is not None
         self._blocks.attach(program)
@@ -132,20 +138,28 @@ class Runner:
             program.refresh()
             planned.version = current
         program.feed(feeds)
-        program.run(events)
-        return program.values
+        return program
 
     def run_reverse(
         self, planned: Planned, reverse: Reverse, seed: Any, events: list[Event] | None = None
     ) -> list[Any]:
         """Run the reverse of a program; returns a gradient per slot."""
+        backward = self.ready_reverse(planned, reverse)
+        self.clear_unreached(planned, backward)
+        backward.run(seed, events)
+        return backward.gradients
+
+    def ready_reverse(self, planned: Planned, reverse: Reverse) -> ReverseProgram:
+        """The reverse of a program, bound."""
         backward = self.plans.reverse_program(planned, reverse)
+        self._blocks.attach_reverse(backward)
+        return backward
+
+    def clear_unreached(self, planned: Planned, backward: ReverseProgram) -> None:
+        """Let the gradients be 0 of parameters that a reverse pass does not reach."""
         for name, array in self.leaves.gradients.arrays.items():
             if planned.plan.parameters.get(name) not in backward.places:
                 array[...] = 0
-        self._blocks.attach_reverse(backward)
-        backward.run(seed, events)
-        return backward.gradients
 
     def values(self, plan: Plan, feeds: Mapping[str, Any]) -> list[Array | None]:
         """The list of slots, with everything in it that is there before the first step."""
@@ -182,7 +196,7 @@ class Runner:
             )
         return gradient if self.backend.owns(gradient) else self.backend.from_host(gradient)
 
-    def _planned(
+    def planned(
         self,
         training: bool,
         outputs: tuple[str, ...],
@@ -246,7 +260,7 @@ class Runner:
             for name in wanted
         }
 
-    def _out_of_memory(
+    def out_of_memory(
         self, error: MemoryError, plan: Plan, outputs: tuple[str, ...], differentiate: bool
     ) -> OutOfMemoryError:
         """Let all memory of runs go, and say what would fit."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from graphnet.executor.leaves import Leaves
+from graphnet.executor.captured import CapturedStep
+from graphnet.executor.errors import ExecutorError
+from graphnet.executor.fused_update import FusedUpdate
 from graphnet.executor.runner import Runner
 from graphnet.kernels import Provider
 from graphnet.optim import Optimizer
@@ -24,10 +26,18 @@ class TrainingStep:
     Attributes:
         count: how many updates have been made.
         slots: the optimizer's own arrays by name, such as ``conv_1.weight.velocity``.
+        uncaptured: on a GPU, why the last step was not captured; empty where it is or will be.
     """
 
     def __init__(
-        self, runner: Runner, providers: Iterable[Provider], optimizer: Optimizer, loss: str
+        self,
+        runner: Runner,
+        providers: Iterable[Provider],
+        optimizer: Optimizer,
+        loss: str,
+        *,
+        capture: bool = True,
+        scaled: bool = False,
     ) -> None:
         graph, leaves = runner.graph, runner.leaves
         if loss not in graph.outputs:
@@ -40,7 +50,23 @@ class TrainingStep:
         self.count = 0
         self.decay = frozenset(name for name, leaf in graph.parameters.items() if leaf.decay)
         self._runner = runner
-        self._fused = _FusedUpdate.of(leaves, providers, optimizer)
+        self._scaled = scaled
+        self._fused = FusedUpdate.of(leaves, providers, optimizer, scaled=scaled)
+        if scaled and (self._fused is None or self._fused.bound is None):
+            raise ExecutorError(
+                f"in this precision the loss is scaled, and steps whose gradients overflow are "
+                f"skipped: expected SGD, RMSProp, Adam or AdamW, whose updates do so on the "
+                f"device, received {type(optimizer).__name__}"
+            )
+        self._captured, self.uncaptured = None, ""
+        if not runner.backend.captures:
+            pass
+        elif not capture:
+            self.uncaptured = "captures are turned off"
+        elif self._fused is None or self._fused.bound is None:
+            self.uncaptured = f"{type(optimizer).__name__} has no kernel of the card"
+        else:
+            self._captured = CapturedStep(runner, self._fused.bound, loss)
         trained = {name: leaves.parameters.arrays[name] for name in leaves.trainable}
         self.slots = optimizer.slots(trained) if self._fused is None else self._fused.slots()
 
@@ -51,61 +77,23 @@ class TrainingStep:
             FeedError, ShapeError, OutOfMemoryError: as :meth:`Executor.forward`.
         """
         runner, leaves = self._runner, self._runner.leaves
+        if self._captured is not None:
+            results, self.uncaptured = self._captured(self.count + 1, feeds)
+            if results is not None:
+                self.count += 1
+                return results
+        seed = None if self._fused is None else self._fused.begin(self.count + 1)
         outputs = runner.forward(True, True, tuple(runner.graph.outputs), feeds)
         placed = runner.is_placed
-        gradients = runner.backward(self.loss, None, None, own=False)
+        gradients = runner.backward(self.loss, seed, None, own=False)
         leaves.version += 1
-        if self._fused is not None and placed:
+        if self._scaled and not placed:
+            for name, gradient in gradients.items():
+                leaves.gradients.arrays[name][...] = gradient
+        if self._fused is not None and (placed or self._scaled):
             self._fused.update(self.count + 1)
         else:
             parameters = {name: leaves.parameters.arrays[name] for name in gradients}
             self.optimizer.update(parameters, gradients, self.slots, self.count + 1, self.decay)
         self.count += 1
         return outputs
-
-
-class _FusedUpdate:
-    """The update of all parameters in one pass over memory, where a compiled one is known."""
-
-    def __init__(self, leaves: Leaves, optimizer: Optimizer, advance: Any) -> None:
-        self._trainable, self._optimizer, self._advance = leaves.trainable, optimizer, advance
-        self._gradients = leaves.gradients.flat["float32"]
-        size = self._gradients.size
-        self._parameters = leaves.parameters.flat["float32"][:size]
-        self._slots = {slot: leaves.store(leaves.gradients.arrays) for slot in optimizer.slot_names}
-        # those that decay come first
-        parameters = leaves.graph.parameters
-        others = [name for name in leaves.gradients.arrays if not parameters[name].decay]
-        edge = leaves.gradients.begin(others[0]) if others else size
-        self._parts = [(slice(0, edge), optimizer.weight_decay), (slice(edge, size), 0.0)]
-
-    @classmethod
-    def of(
-        cls, leaves: Leaves, providers: Iterable[Provider], optimizer: Optimizer
-    ) -> _FusedUpdate | None:
-        """The fused update of these leaves; None where there is none."""
-        dtypes = {leaves.specs[name].dtype for name in leaves.trainable}
-        if dtypes != {"float32"}:
-            return None
-        advances = (provider.find_advance(optimizer) for provider in providers)
-        advance = next((found for found in advances if found is not None), None)
-        return None if advance is None else cls(leaves, optimizer, advance)
-
-    def slots(self) -> dict[str, Array]:
-        """The arrays of the optimizer by name."""
-        return {
-            f"{name}.{slot}": store.arrays[name]
-            for name in self._trainable
-            for slot, store in self._slots.items()
-        }
-
-    def update(self, step: int) -> None:
-        """Step ``step``, on the gradients of the last reverse pass."""
-        optimizer = self._optimizer
-        rate = optimizer.rate(step)
-        gradients = optimizer.clip({"all": self._gradients})["all"]
-        for part, decay in self._parts:
-            if part.start == part.stop:
-                continue
-            slots = {slot: store.flat["float32"][part] for slot, store in self._slots.items()}
-            self._advance(self._parameters[part], gradients[part], slots, rate, step, decay)

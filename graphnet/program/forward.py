@@ -35,6 +35,7 @@ class Program:
         saved: what each step saved for its reverse.
         calls: ``(step, call)`` in order.
         fixed: those that depend on leaves alone, and are called when these have changed.
+        binding: another object each time the calls are bound.
     """
 
     def __init__(
@@ -70,12 +71,13 @@ class Program:
         self.arena.place(self._buffers)
         self.nbytes = self.arena.nbytes
         self.block: Any = None
+        self.binding = object()
         self.calls: list[tuple[int, Call]] = []
         self.fixed: list[tuple[int, Call]] = []
 
     def bind(self, block: Any) -> None:
         """Bind all kernels to a block of at least :attr:`nbytes` bytes."""
-        self.block = block
+        self.block, self.binding = block, object()
         for place in self._settled:
             place.settle(lambda offset, nbytes: block[offset : offset + nbytes])
         for slot, place in self.places.items():

@@ -33,6 +33,7 @@ class ReverseProgram:
     Attributes:
         nbytes: the size of that block.
         gradients: an array per slot, as far as there is one.
+        binding: another object each time the calls are bound.
     """
 
     def __init__(
@@ -70,12 +71,13 @@ class ReverseProgram:
         self.nbytes = arena.nbytes - self._edge
         self.block: Any = None
         self.annex: Any = None
+        self.binding = object()
         self.calls: list[tuple[int, Call]] = []
 
     def bind(self, annex: Any) -> None:
         """Bind all kernels to the block of the program and one more."""
         block = self.program.block
-        self.block, self.annex = block, annex
+        self.block, self.annex, self.binding = block, annex, object()
 
         def at(offset: int, nbytes: int) -> Any:
             if offset < self._edge:

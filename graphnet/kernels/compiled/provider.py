@@ -47,6 +47,7 @@ def prepare(
     exact: bool = False,
     forward_alone: bool = False,
     frugal: bool = False,
+    **options: bool,
 ) -> Any:
     """A compiled kernel for float32 inputs of these specs; None where there is none.
 
