@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 import graphnet as gn
+from graphnet.kernels.cudnn import provider as cudnn_provider
+from graphnet.kernels.cudnn.choice import KEPT
 from ops import (
     GELU,
     Add,
     BatchNorm,
     Conv,
+    ConvTranspose,
     Dropout,
     GlobalAvgPool,
     LayerNorm,
@@ -28,14 +31,28 @@ from ops import (
 )
 from tests.cards import CountingCupy, cupy_works
 from tests.emulator import EmulatedBackend, emulated  # noqa: F401
+from tests.frontend import install
 
 
-@pytest.fixture(params=["emulated", pytest.param("cupy", marks=pytest.mark.gpu)], autouse=True)
-def make_backend(request):
+class CudnnBackend(EmulatedBackend):
+    """The emulated card with the stand-in for cuDNN."""
+
+    providers = ("cudnn", "cuda", "reference")
+
+
+@pytest.fixture(
+    params=["emulated", "cudnn", pytest.param("cupy", marks=pytest.mark.gpu)], autouse=True
+)
+def make_backend(request, monkeypatch, tmp_path):
     """The class of the backend that networks run on."""
-    if request.param == "emulated":
-        request.getfixturevalue("emulated")
-        return EmulatedBackend
+    if request.param in ("emulated", "cudnn"):
+        emulated = request.getfixturevalue("emulated")
+        if request.param == "emulated":
+            return EmulatedBackend
+        request.addfinalizer(KEPT.forget)
+        monkeypatch.setattr(cudnn_provider, "import_cupy", lambda: None)
+        install(monkeypatch, emulated, tmp_path)
+        return CudnnBackend
     if not cupy_works():
         pytest.skip("no CUDA device")
     return CountingCupy
@@ -176,7 +193,22 @@ def test_what_is_computed_again_under_a_memory_limit_is_the_same(make_backend):
         np.testing.assert_array_equal(gradients[1][name], gradient)
 
 
+def test_convolutions_and_the_relu_behind_them_are_one_node_of_cudnn(make_backend):
+    if "cudnn" not in make_backend.providers:
+        pytest.skip("this backend has no cuDNN")
+    x = gn.Input("x", ("N", 3, 8, 8))
+    y = ConvTranspose(4, 2, stride=2)(ReLU()(Conv(16, 3, padding=1)(x)))
+    net = gn.Executor(gn.Graph(y=y), make_backend())
+    rows = [line for line in net.explain(2, training=True).splitlines() if "Conv" in line]
+    assert len(rows) == 2 and "ConvReLU" in rows[0] and all("cudnn" in row for row in rows)
+    image = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype("float32")
+    wanted = gn.Executor(gn.Graph(y=y), kernels="reference").forward(x=image)["y"]
+    expect_close(net.to_host(net.forward(x=image)["y"]), np.asarray(wanted))
+
+
 def test_what_only_the_processor_fuses_stays_a_chain_of_operators(make_backend):
+    if "cudnn" in make_backend.providers:
+        pytest.skip("cuDNN has a ReLU behind a convolution")
     x = gn.Input("x", ("N", 3, 8, 8))
     y = MaxPool(2)(ReLU()(Conv(16, 3, padding=1)(x)))
     net = gn.Executor(gn.Graph(y=ReLU()(Conv(4, 3)(y))), make_backend())

@@ -31,7 +31,7 @@ class CupyBackend(Backend):
     """
 
     name: ClassVar[str] = "cupy"
-    providers: ClassVar[tuple[str, ...]] = ("cuda", "reference")
+    providers: ClassVar[tuple[str, ...]] = ("cudnn", "cuda", "reference")
 
     def __init__(self) -> None:
         self.xp = import_cupy()

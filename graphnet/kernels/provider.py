@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from graphnet.kernels import compiled, cuda, naive, onednn, reference
+from graphnet.kernels import compiled, cuda, cudnn, naive, onednn, reference
 from graphnet.kernels.advance import Advance
 from graphnet.optim import Optimizer
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU
@@ -70,6 +70,14 @@ PROVIDERS = {
         onednn.prepare,
         backends=("numpy",),
         status=onednn.status,
+    ),
+    "cudnn": Provider(
+        "Conv, with an addition and ReLU behind it, and ConvTranspose in float32 and float16, by "
+        "cuDNN, on cupy",
+        cudnn.prepare,
+        backends=("cupy",),
+        status=cudnn.status,
+        fused=frozenset((ConvReLU,)),
     ),
     "cuda": Provider(
         "BatchNorm, LayerNorm, pooling, Dropout, SoftmaxCrossEntropy and chains of elementwise "

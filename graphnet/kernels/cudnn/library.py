@@ -1,0 +1,149 @@
+"""cuDNN through its frontend: whether it works here, its handle, and the card it is for.
+
+The package is ``nvidia-cudnn-frontend``, imported as ``cudnn``, which finds cuDNN itself among the
+installed packages or on the library path.  Where one of them is missing or does not load,
+:func:`find_library` warns once and gives None, and the next provider serves.
+
+Source: the cuDNN frontend's documentation, https://docs.nvidia.com/deeplearning/cudnn/frontend.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import warnings
+from typing import Any, Protocol
+
+from graphnet.backends import BackendError
+from graphnet.backends.cupy_backend import import_cupy
+
+__all__ = ["Card", "CudnnError", "Library", "find_library"]
+
+#: cuDNN's own number of the first version whose graphs are asked for: 9.0.0.
+OLDEST = 90000
+_INSTALL = "pip install nvidia-cudnn-cu12 nvidia-cudnn-frontend (cu13 for CUDA 13)"
+
+
+class CudnnError(RuntimeError):
+    """cuDNN cannot be used, or refuses a graph; the message says why."""
+
+
+class Card(Protocol):
+    """What cuDNN has to be told of the arrays it works on.
+
+    Attributes:
+        xp: the library of the arrays.
+        name: of the card.
+    """
+
+    xp: Any
+    name: str
+
+    def address(self, array: Any) -> int:
+        """Where the memory of an array begins."""
+        ...
+
+    def stream(self) -> int:
+        """The current stream, on which work is enqueued."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until all work is done."""
+        ...
+
+
+class _CupyCard:
+    """The current CUDA device, by CuPy."""
+
+    def __init__(self) -> None:
+        self.xp = import_cupy()
+        runtime = self.xp.cuda.runtime
+        properties = runtime.getDeviceProperties(runtime.getDevice())
+        self.name: str = properties["name"].decode()
+
+    def address(self, array: Any) -> int:
+        """Where the memory of an array begins."""
+        return int(array.data.ptr)
+
+    def stream(self) -> int:
+        """The current stream, which is the capturing one while steps are captured."""
+        return int(self.xp.cuda.get_current_stream().ptr)
+
+    def synchronize(self) -> None:
+        """Wait until all work is done."""
+        self.xp.cuda.Device().synchronize()
+
+
+class Library:
+    """The frontend, with a handle of cuDNN for one card.
+
+    Args:
+        frontend: the module ``cudnn``.
+        card: whose arrays are meant.
+
+    Raises:
+        CudnnError: the module is no frontend, or cuDNN is too old.
+    """
+
+    def __init__(self, frontend: Any, card: Card) -> None:
+        if not hasattr(frontend, "pygraph"):
+            raise CudnnError(f"the module cudnn is not NVIDIA's frontend: {_INSTALL}")
+        number = int(frontend.backend_version())
+        self.version = f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+        if number < OLDEST:
+            raise CudnnError(f"expected cuDNN 9 or newer, received {self.version}: {_INSTALL}")
+        self.frontend, self.card = frontend, card
+        self.handle: int = frontend.create_handle()
+        self._stream: int | None = None
+        #: What refuses a graph.
+        self.refusals = (frontend.cudnnGraphNotSupportedError, RuntimeError, ValueError)
+
+    @property
+    def summary(self) -> str:
+        """The versions of both."""
+        return f"cuDNN {self.version}, frontend {self.frontend.__version__}"
+
+    def follow(self) -> None:
+        """Let what is executed next go to the current stream."""
+        stream = self.card.stream()
+        if stream != self._stream:
+            self.frontend.set_stream(handle=self.handle, stream=stream)
+            self._stream = stream
+
+
+@functools.cache
+def find_library() -> Library | None:
+    """The library, made once; None, with a warning that says why, where it cannot be used.
+
+    Without CuPy there is nothing to compute on, which is not worth a warning.
+    """
+    try:
+        card = _CupyCard()
+    except (BackendError, RuntimeError):  # no CuPy, or no card: the backend says so itself
+        return None
+    try:
+        return Library(load_frontend(), card)
+    except Exception as error:  # whatever a broken installation raises
+        problem = (
+            str(error) if isinstance(error, CudnnError) else f"{type(error).__name__}: {error}"
+        )
+        warnings.warn(
+            f"cuDNN cannot be used, slower kernels serve instead: {problem}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+
+
+def load_frontend() -> Any:
+    """The module ``cudnn``.
+
+    Raises:
+        CudnnError: it is not installed.
+    """
+    try:
+        return importlib.import_module("cudnn")
+    except ModuleNotFoundError as error:
+        if error.name != "cudnn":
+            raise
+        raise CudnnError(f"nvidia-cudnn-frontend is not installed: {_INSTALL}") from None
