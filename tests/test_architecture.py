@@ -46,11 +46,11 @@ FLOORS = (
     {"ops"},
     # rooms that know operators and arrays, and no graph
     {
-        "graphnet.backends", "graphnet.data", "graphnet.draw", "graphnet.memory", "graphnet.optim",
-        "graphnet.store", "graphnet.weights",
+        "graphnet.backends", "graphnet.draw", "graphnet.memory", "graphnet.optim", "graphnet.store",
+        "graphnet.weights",
     },
     {"graphnet.kernels"},
-    {"graphnet.values"},
+    {"graphnet.data", "graphnet.values"},
     {"graphnet.graph"},
     {"graphnet.passes"},
     {"graphnet.plan"},
@@ -72,6 +72,7 @@ IMPORT_NAMES = {
     "lazy-loader": "lazy_loader",
     "cupy-cuda12x": "cupy",
     "cupy-cuda13x": "cupy",
+    "nvidia-cudnn-frontend": "cudnn",
     "pillow": "PIL",
     "protobuf": "google",
 }
@@ -79,6 +80,7 @@ IMPORT_NAMES = {
 #: Where the optional libraries may be imported.
 HOMES = {
     "PIL": "graphnet.data",
+    "cudnn": "graphnet.kernels",
     "cupy": "graphnet.backends",
     "google": "graphnet.onnx",
     "hypothesis": "graphnet.testing",

@@ -10,7 +10,6 @@ Source: the cuDNN frontend's documentation, https://docs.nvidia.com/deeplearning
 from __future__ import annotations
 
 import functools
-import importlib
 import warnings
 from typing import Any, Protocol
 
@@ -142,8 +141,9 @@ def load_frontend() -> Any:
         CudnnError: it is not installed.
     """
     try:
-        return importlib.import_module("cudnn")
+        import cudnn
     except ModuleNotFoundError as error:
         if error.name != "cudnn":
             raise
         raise CudnnError(f"nvidia-cudnn-frontend is not installed: {_INSTALL}") from None
+    return cudnn
