@@ -23,7 +23,7 @@ from graphnet.kernels.cudnn import choice, library
 from graphnet.kernels.kept import VARIABLE
 from graphnet.testing import Case, prove
 from graphnet.testing.records import RECORDS
-from ops import Conv, ConvTranspose, Dropout, Spec
+from ops import Conv, ConvTranspose, Dropout, ScaledDotProductAttention, Spec
 from ops.fused import ConvReLU
 from tests.cards import cupy_works
 from tests.frontend import Frontend, HostCard, install
@@ -86,7 +86,8 @@ def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
 
 def test_every_operator_with_a_kernel_is_among_those_compared():
     named = test_kernels_agree_with_the_reference_on_every_record.pytestmark[0].args[1]
-    assert set(cudnn.provider.KINDS) == set(named)
+    # attention is in float16 alone
+    assert set(cudnn.provider.KINDS) - set(named) == {ScaledDotProductAttention}
 
 
 #: The fields that the kernels take account of.
@@ -96,6 +97,9 @@ FIELDS = {
     ConvTranspose: {
         "filters", "kernel_size", "stride", "padding", "output_padding", "dilation", "groups",
         "bias",
+    },
+    ScaledDotProductAttention: {
+        "heads", "causal", "scale", "key_value_heads", "past", "window", "softcap",
     },
 }  # fmt: skip
 
@@ -176,6 +180,59 @@ def test_in_float16_results_are_rounded_once(operator):
     for found, right in zip(kernel.backward(saved, dy, needs), expected, strict=True):
         largest = np.abs(right).max()
         np.testing.assert_allclose(found, right, rtol=2**-9, atol=1e-3 * largest)
+
+
+@given(
+    batch=st.integers(1, 2), groups=st.integers(1, 2), shared=st.integers(1, 2),
+    queries=st.integers(1, 6), keys=st.integers(1, 6), features=st.sampled_from((8, 16)),
+    width=st.sampled_from((8, 24)), causal=st.booleans(), scale=st.sampled_from((None, 0.3)),
+    seed=st.integers(0, 100),
+)  # fmt: skip
+@same_library
+def test_attention_in_float16_is_that_of_the_reference(
+    placed, batch, groups, shared, queries, keys, features, width, causal, scale, seed
+):
+    heads = groups * shared
+    operator = ScaledDotProductAttention(heads, causal, scale, key_value_heads=groups)
+    rng = np.random.default_rng(seed)
+    shapes = (batch, queries, heads * features), (batch, keys, groups * features)
+    arrays = [
+        rng.normal(size=s).astype("float16") for s in (*shapes, (batch, keys, groups * width))
+    ]
+    specs = tuple(Spec(a.shape, "float16") for a in arrays)
+    alone = cudnn.prepare(operator, specs, forward_alone=True)
+    kernel = cudnn.prepare(operator, specs)
+    assert kernel is not None and alone is not None
+    wide = [a.astype("float64") for a in arrays]
+    wanted, wide_saved = operator.forward(*wide)
+    y, saved = placed(kernel).forward(*arrays)
+    # probabilities are rounded to float16 ahead of the second product: 2**-11 of the largest value
+    near = {"rtol": 2**-9, "atol": 2**-9 * max(np.abs(wanted).max(), 1)}
+    np.testing.assert_allclose(y, wanted, **near)
+    np.testing.assert_allclose(placed(alone).forward(*arrays)[0], wanted, **near)
+    dy = rng.normal(size=y.shape).astype("float16")
+    for needs in ((True, True, True), (False, True, False)):
+        expected = operator.backward(wide_saved, dy.astype("float64"), (*needs, False))
+        found = placed(kernel).backward(saved, dy, needs)
+        for g, right, need in zip(found, expected, needs, strict=False):
+            assert (g is not None) == need
+            if need:
+                largest = max(np.abs(right).max(), 1)
+                np.testing.assert_allclose(g, right, rtol=2**-8, atol=2**-8 * largest)
+
+
+@pytest.mark.parametrize(
+    ("options", "dtype", "features", "mask"),
+    [
+        ({}, "float32", 8, False), ({}, "float16", 12, False), ({}, "float16", 8, True),
+        ({"past": 1}, "float16", 8, False), ({"softcap": 5.0}, "float16", 8, False),
+        ({"window": (2, None)}, "float16", 8, False),
+    ],
+)  # fmt: skip
+def test_attention_that_is_not_served_is_left_to_others(options, dtype, features, mask):
+    x = Spec((2, 4, features), dtype)
+    specs = (x, x, x, Spec((4, 4), "bool") if mask else None)
+    assert cudnn.prepare(ScaledDotProductAttention(**options), specs) is None
 
 
 @pytest.mark.parametrize("refused", ["binary_select", "nothing"])

@@ -27,15 +27,21 @@ SERVED = [
     'ConvReLU(64, 3, padding=1), "float16", (8, 32, 16, 16)',
     'ConvTranspose(16, 4, stride=2, padding=1), "float16", (4, 32, 8, 8)',
 ]
+ATTENTION = [
+    'ScaledDotProductAttention(8), "float16", (2, 128, 512), (2, 100, 512), (2, 100, 512)',
+    'ScaledDotProductAttention(4, True, key_value_heads=2), "float16", (2, 64, 256), '
+    "(2, 64, 128), (2, 64, 128)",
+]
 
 
 def test_every_kernel_has_engines_on_an_h100():
-    found = ask(SERVED)
-    assert list(found) == SERVED
+    found = ask([*SERVED, *ATTENTION])
+    assert list(found) == [*SERVED, *ATTENTION]
     refused = [case for case, plans in found.items() if plans is None]
     assert not refused
-    for plans in found.values():
-        assert set(plans) == {"forward", "data", "weights"}
+    for case, plans in found.items():
+        others = {"backward"} if case in ATTENTION else {"data", "weights"}
+        assert set(plans) == {"forward", *others}
         assert all(method.startswith("eng") for method in plans.values())
 
 

@@ -72,8 +72,8 @@ PROVIDERS = {
         status=onednn.status,
     ),
     "cudnn": Provider(
-        "Conv, with an addition and ReLU behind it, and ConvTranspose in float32 and float16, by "
-        "cuDNN, on cupy",
+        "Conv, with an addition and ReLU behind it, and ConvTranspose in float32 and float16, and "
+        "ScaledDotProductAttention in float16, by cuDNN, on cupy",
         cudnn.prepare,
         backends=("cupy",),
         status=cudnn.status,

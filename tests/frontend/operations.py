@@ -9,6 +9,7 @@ import numpy as np
 __all__ = ["SIGNATURES", "evaluate", "infer"]
 
 _GEOMETRY = {"pre_padding", "post_padding", "stride", "dilation"}
+_BAND = {"name", "diagonal_alignment", "diagonal_band_right_bound"}
 #: By the name of an operation: the arguments it needs, those it may have, and its results.
 SIGNATURES: dict[str, tuple[set[str], set[str], int]] = {
     "conv_fprop": ({"image", "weight", *_GEOMETRY}, set(), 1),
@@ -19,6 +20,12 @@ SIGNATURES: dict[str, tuple[set[str], set[str], int]] = {
     "relu": ({"input"}, set(), 1),
     "cmp_lt": ({"input", "comparison"}, set(), 1),
     "binary_select": ({"input0", "input1", "mask"}, set(), 1),
+    "sdpa": ({"q", "k", "v", "attn_scale", "generate_stats"}, _BAND, 2),
+    "sdpa_backward": (
+        {"q", "k", "v", "o", "dO", "stats", "attn_scale", "use_deterministic_algorithm"},
+        _BAND,
+        3,
+    ),
 }
 
 
@@ -170,3 +177,76 @@ def _cmp_lt(shapes: Any, input: Any, comparison: Any) -> Any:
 
 def _binary_select(shapes: Any, input0: Any, input1: Any, mask: Any) -> Any:
     return np.where(mask, input0, input1)
+
+
+# -- attention: (N, heads, positions, features)
+
+
+def _shape_sdpa(q: Any, k: Any, v: Any, generate_stats: bool, **options: Any) -> list[Any]:
+    _expect_heads(q, k, v)
+    o = [*q.dim[:3], v.dim[3]]
+    return [o, [*q.dim[:3], 1]]
+
+
+def _shape_sdpa_backward(q: Any, k: Any, v: Any, **options: Any) -> list[Any]:
+    _expect_heads(q, k, v)
+    assert options["use_deterministic_algorithm"] and options["stats"].dim == [*q.dim[:3], 1]
+    assert options["o"].dim == options["dO"].dim == [*q.dim[:3], v.dim[3]]
+    return [q.dim, k.dim, v.dim]
+
+
+def _expect_heads(q: Any, k: Any, v: Any) -> None:
+    for x in (q, k, v):
+        if x.dim[3] % 8:
+            raise RuntimeError("hidden_dim should be multiple of 8")
+        assert x.stride[3] == 1, "features lie side by side"
+    assert q.dim[0] == k.dim[0] and q.dim[3] == k.dim[3] and k.dim[:3] == v.dim[:3]
+    assert q.dim[1] % k.dim[1] == 0
+
+
+def _scores(q: Any, k: Any, options: dict[str, Any]) -> Any:
+    """The scaled products of each query with the keys of its group, -inf where one is hidden."""
+    scores = options["attn_scale"] * (q @ _shared(k, q).swapaxes(2, 3))
+    if "diagonal_band_right_bound" in options:
+        assert options["diagonal_alignment"] == "TOP_LEFT"
+        bound = options["diagonal_band_right_bound"]
+        hidden = np.triu(np.ones(scores.shape[2:], bool), bound + 1)
+        scores = np.where(hidden, -np.inf, scores)
+    return scores
+
+
+def _shared(x: Any, q: Any) -> Any:
+    """Keys or values for each head of the queries."""
+    return x.repeat(q.shape[1] // x.shape[1], axis=1)
+
+
+def _collected(x: Any, like: Any) -> Any:
+    """The sum over the heads that share a key."""
+    batch, heads, *rest = like.shape
+    return x.reshape(batch, heads, -1, *rest).sum(axis=2)
+
+
+def _sdpa(shapes: Any, q: Any, k: Any, v: Any, generate_stats: bool, **options: Any) -> list[Any]:
+    scores = _scores(q, k, options)
+    sums = np.log(np.exp(scores).sum(axis=3, keepdims=True))
+    return [np.exp(scores - sums) @ _shared(v, q), sums]
+
+
+def _sdpa_backward(
+    shapes: Any,
+    q: Any,
+    k: Any,
+    v: Any,
+    o: Any,
+    dO: Any,
+    stats: Any,
+    **options: Any,
+) -> list[Any]:
+    weights = np.exp(_scores(q, k, options) - stats)
+    dweights = dO @ _shared(v, q).swapaxes(2, 3)
+    dscores = weights * (dweights - (dO * o).sum(axis=3, keepdims=True)) * options["attn_scale"]
+    return [
+        dscores @ _shared(k, q),
+        _collected(dscores.swapaxes(2, 3) @ q, k),
+        _collected(weights.swapaxes(2, 3) @ dO, v),
+    ]

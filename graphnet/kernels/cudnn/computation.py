@@ -17,7 +17,7 @@ import numpy as np
 from graphnet.kernels.cudnn.library import Library
 from graphnet.kernels.placed import Call
 
-__all__ = ["ALIGNMENT", "Computation", "Plan", "last_strides", "planar", "row_strides"]
+__all__ = ["ALIGNMENT", "Computation", "Plan", "last_strides", "planar", "row_strides", "whole"]
 
 #: The workspace begins at a multiple of this many bytes.
 ALIGNMENT = 256
@@ -53,6 +53,15 @@ def planar(shape: tuple[int, ...]) -> tuple[int, ...]:
     """
     missing = max(0, 4 - len(shape))
     return (*shape[:2], *[1] * missing, *shape[2:])
+
+
+def whole(nbytes: int) -> int:
+    """Bytes in whole lines, so that what follows is aligned as the beginning is.
+
+    >>> whole(1), whole(256)
+    (256, 256)
+    """
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from graphnet.kernels.cuda import device
 from graphnet.kernels.cuda.columns import Columns
 from graphnet.kernels.cuda.rectified import Rectifier
 from graphnet.kernels.cudnn.choice import choose
-from graphnet.kernels.cudnn.computation import ALIGNMENT, Computation, Plan, planar
+from graphnet.kernels.cudnn.computation import Computation, Plan, planar, whole
 from graphnet.kernels.cudnn.library import CudnnError, Library
 from graphnet.kernels.placed import (
     LAST,
@@ -186,7 +186,7 @@ class _Convolution(PlacedKernel):
         self._has_bias = bias is not None
         #: Bytes of the weight in cuDNN's order, in whole lines; none where it lies so already.
         weight = Spec(geometry.weight, x.dtype)
-        self._packed = 0 if geometry.is_single else _whole(known(weight.nbytes)[0])
+        self._packed = 0 if geometry.is_single else whole(known(weight.nbytes)[0])
 
     def bind_packed(self, memory: Memory) -> Call:
         return partial(_copy, memory.inputs[1], self._in_order(memory.packed))
@@ -262,7 +262,7 @@ class CudnnConv(_Convolution):
                 self._packed + max(self._data.nbytes, self._weights.nbytes), self._columns.nbytes
             )
         #: Bytes of the gradient that the ReLU lets through.
-        self._through = _whole(known(self.results[0].nbytes)[0]) if self._relu else 0
+        self._through = whole(known(self.results[0].nbytes)[0]) if self._relu else 0
         self.terms = Terms(
             inputs=(LAST, ROWS, ROWS, LAST)[: max(3, len(specs))],
             outputs=(LAST,),
@@ -375,11 +375,6 @@ class CudnnConvTranspose(_Convolution):
         if dweight is not None or dbias is not None:
             calls += self._bind_parameters(memory, self._weights, dy, memory.inputs[0])
         return in_turn(*calls)
-
-
-def _whole(nbytes: int) -> int:
-    """Bytes in whole lines, so that what follows is aligned as the beginning is."""
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
 def _copy(source: Any, target: Any) -> None:

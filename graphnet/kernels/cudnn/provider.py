@@ -8,9 +8,11 @@ from typing import Any
 from graphnet.backends import BackendError
 from graphnet.backends.cupy_backend import import_cupy
 from graphnet.kernels.cudnn import library
+from graphnet.kernels.cudnn.attention import CudnnAttention
 from graphnet.kernels.cudnn.computation import TYPES
 from graphnet.kernels.cudnn.convolution import CudnnConv, CudnnConvTranspose
 from graphnet.kernels.cudnn.library import CudnnError
+from ops.attention import ScaledDotProductAttention
 from ops.conv_transpose import ConvTranspose
 from ops.convolution import Conv
 from ops.fused import ConvReLU
@@ -23,6 +25,7 @@ KINDS: dict[type[Operator], Callable[..., Any]] = {
     Conv: CudnnConv,
     ConvReLU: CudnnConv,
     ConvTranspose: CudnnConvTranspose,
+    ScaledDotProductAttention: CudnnAttention,
 }
 
 
