@@ -2,9 +2,9 @@
 
 The three networks of the CPU benchmark, and ResNet-50 on 3x224x224 images.  A step is forward,
 reverse and SGD with momentum on feeds that lie on the card.  PyTorch runs it eager, eager with
-channels last and mixed precision, and compiled in three modes; graphnet computes in float32.
-Gradients are checked to agree, in float32 without TF32, before anything is timed.  Engines take
-turns; what is shown is the median of times between two events on the card.
+channels last and mixed precision, and compiled in three modes; graphnet computes in the precision
+it is told.  Gradients are checked to agree, in float32 without TF32, before anything is timed.
+Engines take turns; what is shown is the median of times between two events on the card.
 
 With ``--cifar FOLDER`` a network is trained on CIFAR-10 instead, until it reaches an accuracy.
 """
@@ -26,6 +26,7 @@ from benchmarks.speed_run import read, speed_run
 from benchmarks.timing import write_json
 from graphnet.backends import Backend, get_backend
 from graphnet.draw import render_table
+from graphnet.executor.precision import PRECISIONS
 from graphnet.models.classifier import classifier
 from ops import Add, BatchNorm, Conv, GlobalAvgPool, Linear, MaxPool, ReLU
 
@@ -81,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=15, help="measurements of each (median)")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
+    parser.add_argument("--precision", choices=PRECISIONS, default="float16", help="of graphnet")
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument(
         "--cifar", type=Path, metavar="FOLDER", help="train on CIFAR-10's binary files instead"
@@ -160,6 +162,8 @@ def _step_times(name: str, options: argparse.Namespace) -> dict[str, float]:
     net.forward(training=True, **feeds)
     gradients = {key: net.to_host(array) for key, array in net.backward("loss").items()}
     _expect_equal_gradients(name, graph, weights, feeds, gradients)
+    net = gn.Executor(graph, backend="cupy", precision=options.precision)
+    net.assign(weights)
     there = {key: net.backend.from_host(array) for key, array in feeds.items()}
     step = net.training_step(gn.optim.SGD(LR, momentum=MOMENTUM))
     functions: dict[str, Callable[[], Any]] = {"graphnet": lambda: step(**there)}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from graphnet.kernels import Kernel
+from graphnet.kernels.wide import kind
 from graphnet.plan import Plan, Step
 from ops.operator import known, show_shape
 
@@ -151,7 +152,7 @@ def explain_plan(
         rows.append(
             (
                 step.name,
-                step.node.kind,
+                kind(step.node.operator),
                 _kernel(step),
                 ", ".join(show_shape(spec.shape) for spec in visible),
                 *place,

@@ -118,6 +118,7 @@ def make_plan(
     differentiate: bool = False,
     dtype: str | None = None,
     exact: bool = False,
+    tf32: bool = False,
 ) -> Plan:
     """Bind a graph to a batch size: infer all shapes, choose kernels, find every last use.
 
@@ -129,6 +130,7 @@ def make_plan(
         differentiate: whether kernels' saved arrays are kept for a reverse pass.
         dtype: replaces every floating dtype of the graph.
         exact: whether methods are ruled out whose rounding is larger than that of plain sums.
+        tf32: whether factors of products may be rounded to TF32.
 
     Raises:
         ShapeError: a node does not fit this batch size; the message names it.
@@ -144,7 +146,7 @@ def make_plan(
     for name, node in graph.nodes.items():
         given = tuple(None if v is None else specs[v] for v in node.inputs)
         specs.update(zip(node.outputs, node.infer(given, name), strict=True))
-        provider, kernel = _choose(node, given, providers, differentiate, exact)
+        provider, kernel = _choose(node, given, providers, differentiate, exact, tf32)
         parts.append((name, node, provider, kernel))
         _collect_domains(graph, node, given, domains)
     access = [
@@ -240,10 +242,11 @@ def _choose(
     providers: Mapping[str, Provider],
     differentiate: bool,
     exact: bool,
+    tf32: bool,
 ) -> tuple[str, Kernel]:
     for name, provider in providers.items():
         kernel = provider.prepare(
-            node.operator, specs, exact=exact, forward_alone=not differentiate
+            node.operator, specs, exact=exact, tf32=tf32, forward_alone=not differentiate
         )
         forward_alone = isinstance(kernel, PlacedKernel) and not kernel.terms.differentiable
         if kernel is not None and not (differentiate and forward_alone):

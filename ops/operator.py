@@ -52,6 +52,10 @@ __all__ = [
     "State",
 ]
 
+#: A floating dtype that array libraries know once ``ml_dtypes`` is imported, and then as no kind
+#: of their own.
+BFLOAT16 = "bfloat16"
+
 
 class ShapeError(ValueError):
     """The inputs of an operator do not fit it, or each other."""
@@ -84,7 +88,7 @@ class Spec:
             dtype = np.dtype(self.dtype) if self.dtype is not None else None
         except TypeError:
             dtype = None
-        if dtype is None or dtype.kind not in "biuf":
+        if dtype is None or (dtype.kind not in "biuf" and dtype.name != BFLOAT16):
             raise ValueError(
                 f"expected a boolean, integer or floating dtype, received {self.dtype!r}"
             )
@@ -120,7 +124,7 @@ class Spec:
     @property
     def is_floating(self) -> bool:
         """Whether a gradient can flow through the value."""
-        return np.dtype(self.dtype).kind == "f"
+        return self.dtype == BFLOAT16 or np.dtype(self.dtype).kind == "f"
 
     def bind(self, batch: int) -> Spec:
         """The same spec for a batch of ``batch`` examples."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import re
 from pathlib import Path
@@ -17,7 +18,8 @@ from graphnet.kernels import cuda
 from graphnet.kernels.chain import Chain
 from graphnet.kernels.cuda import device
 from graphnet.kernels.cuda.elementwise import FORMULAS, CudaElementwise, Formula, written
-from graphnet.kernels.cuda.optimizers import UPDATES
+from graphnet.kernels.cuda.optimizers import NUMBERS, UPDATES
+from graphnet.kernels.cuda.products import SIGNATURES, Matrices
 from graphnet.testing import Case, prove
 from graphnet.testing.records import RECORDS
 from ops import (
@@ -29,24 +31,31 @@ from ops import (
     BatchNormInference,
     BatchNormInferenceReLU,
     BatchNormReLU,
+    Cast,
     Dropout,
     Exp,
+    Flatten,
     GlobalAvgPool,
     LayerNorm,
     LeakyReLU,
+    Linear,
     Log,
+    MatMul,
     MaxPool,
     Multiply,
     Neg,
     ReLU,
+    Reshape,
     Sigmoid,
     SiLU,
     SoftmaxCrossEntropy,
     Softplus,
     Spec,
     Sqrt,
+    Squeeze,
     Subtract,
     Tanh,
+    Unsqueeze,
 )
 from ops.operator import Operator
 from tests.cards import cupy_works
@@ -119,8 +128,8 @@ def placed(request, monkeypatch):
 @pytest.mark.parametrize(
     "operator",
     [Abs, Add, AvgPool, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Exp,
-     GELU, GlobalAvgPool, LayerNorm, LeakyReLU, Log, MaxPool, Multiply, Neg, ReLU, Sigmoid, SiLU,
-     Softplus, Sqrt, Subtract, Tanh],
+     Flatten, GELU, GlobalAvgPool, LayerNorm, LeakyReLU, Linear, Log, MatMul, MaxPool, Multiply,
+     Neg, ReLU, Reshape, Sigmoid, SiLU, Softplus, Sqrt, Squeeze, Subtract, Tanh, Unsqueeze],
 )  # fmt: skip
 def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
     served = []
@@ -141,7 +150,7 @@ def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
 def test_every_operator_with_a_kernel_is_among_those_compared():
     named = test_kernels_agree_with_the_reference_on_every_record.pytestmark[0].args[1]
     served = {*FORMULAS, *cuda.provider.KINDS}
-    assert served - set(named) == {Dropout, SoftmaxCrossEntropy}
+    assert served - set(named) == {Cast, Dropout, SoftmaxCrossEntropy}
 
 
 #: The fields that the kernels take account of, or refuse where they are not the default.
@@ -151,13 +160,19 @@ FIELDS = {
     BatchNormInference: {"eps"},
     BatchNormInferenceReLU: {"eps"},
     BatchNormReLU: {"eps", "momentum"},
+    Cast: {"dtype"},
     Dropout: {"probability"},
+    Flatten: {"start_axis"},
     GELU: {"approximate"},
     LayerNorm: {"axis", "eps"},
     LeakyReLU: {"negative_slope"},
+    Linear: {"units", "bias", "axis"},
     MaxPool: {"kernel_size", "stride", "padding", "dilation"},
+    Reshape: {"shape"},
     SoftmaxCrossEntropy: {"label_smoothing", "reduction", "ignore_index"},
     Softplus: {"beta"},
+    Squeeze: {"axes"},
+    Unsqueeze: {"axes"},
 }
 
 
@@ -292,20 +307,33 @@ OPTIMIZERS = [
 ]  # fmt: skip
 
 
+def bound_update(optimizer, flat, gradients, decay=0.0, **options):
+    """The update of one stretch of parameters on the card, and the optimizer's arrays."""
+    slots = {name: np.zeros_like(flat) for name in optimizer.slot_names}
+    parts = [(slice(0, flat.size), decay)]
+    make = cuda.find_update(optimizer)
+    return make(optimizer, flat, gradients, slots, parts, **options), slots
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("decay", [0.0, 0.3])
-def test_a_step_over_flat_arrays_is_that_of_the_optimizer(optimizer, decay):
-    optimizer = dataclasses.replace(optimizer, weight_decay=decay)
+@pytest.mark.parametrize(
+    "clipping", [{}, {"clip_value": 0.7}, {"clip_norm": 2.0}, {"clip_value": 0.7, "clip_norm": 2.0}]
+)
+def test_a_step_over_flat_arrays_is_that_of_the_optimizer(optimizer, decay, clipping):
+    rate = gn.optim.StepDecay(0.1, every=1, factor=0.5)
+    optimizer = dataclasses.replace(optimizer, lr=rate, weight_decay=decay, **clipping)
     rng = np.random.default_rng(0)
     own = {"w": rng.normal(size=700).astype("float32")}
-    flat, gradients = own["w"].copy(), rng.normal(size=(3, 700)).astype("float32")
-    kept, slots = optimizer.slots(own), {n: np.zeros_like(flat) for n in optimizer.slot_names}
-    advance = cuda.find_advance(optimizer)
-    for step, gradient in enumerate(gradients, 1):
-        before = gradient.copy()
-        advance(flat, gradient, slots, optimizer.rate(step), step, decay)
-        optimizer.update(own, {"w": gradient}, kept, step, frozenset(own))
-        np.testing.assert_array_equal(gradient, before)
+    flat, gradient = own["w"].copy(), np.zeros(700, "float32")
+    update, slots = bound_update(optimizer, flat, gradient, decay)
+    kept = optimizer.slots(own)
+    for step, drawn in enumerate(rng.normal(size=(3, 700)).astype("float32"), 1):
+        gradient[:] = drawn
+        update.tell(step)
+        update.run()
+        optimizer.update(own, {"w": drawn}, kept, step, frozenset(own))
+        np.testing.assert_array_equal(gradient, drawn)
         np.testing.assert_allclose(flat, own["w"], rtol=1e-5, atol=1e-6)
         for slot, array in slots.items():
             np.testing.assert_allclose(array, kept[f"w.{slot}"], rtol=1e-5, atol=1e-6)
@@ -313,13 +341,60 @@ def test_a_step_over_flat_arrays_is_that_of_the_optimizer(optimizer, decay):
 
 def test_an_infinite_parameter_that_does_not_decay_stays_infinite():
     flat = np.full(3, np.inf, "float32")
-    cuda.find_advance(gn.optim.SGD(0.1))(flat, np.ones(3, "float32"), {}, 0.1, 1, 0.0)
+    update, _ = bound_update(gn.optim.SGD(0.1), flat, np.ones(3, "float32"))
+    update.tell(1)
+    update.run()
     assert np.isposinf(flat).all()
+
+
+@pytest.mark.parametrize("clipping", [{}, {"clip_value": 1.0}, {"clip_norm": 1.0}])
+def test_a_gradient_that_is_no_number_spoils_the_parameters_as_in_the_reference(clipping):
+    optimizer = gn.optim.SGD(0.1, **clipping)
+    own, gradient = {"w": np.ones(5, "float32")}, np.array([1, np.nan, 2, 3, 4], "float32")
+    flat = own["w"].copy()
+    update, _ = bound_update(optimizer, flat, gradient)
+    update.tell(1)
+    update.run()
+    optimizer.update(own, {"w": gradient}, {}, 1, frozenset())
+    np.testing.assert_allclose(flat, own["w"], rtol=1e-6)
+
+
+def test_a_step_whose_scaled_gradients_are_not_finite_changes_nothing_but_the_scale(monkeypatch):
+    monkeypatch.setattr(cuda.optimizers.CudaUpdate, "PATIENCE", 3)
+    optimizer = gn.optim.Adam(0.1)
+    rng = np.random.default_rng(0)
+    own = {"w": rng.normal(size=700).astype("float32")}
+    flat, gradient = own["w"].copy(), np.zeros(700, "float32")
+    update, slots = bound_update(optimizer, flat, gradient, scaled=True)
+    kept, made, scale = optimizer.slots(own), 0, 2.0**16
+    told = np.zeros((), "float32")
+    seed = update.bind_seed(told)
+    for step, drawn in enumerate(rng.normal(size=(12, 700)).astype("float32"), 1):
+        spoiled = {2: np.inf, 4: -np.inf, 9: np.nan}.get(step)
+        update.tell(step)
+        seed()
+        assert told == scale, f"before step {step}"
+        gradient[:] = drawn * told
+        if spoiled is not None:
+            gradient[step] = spoiled
+        before = flat.copy(), {name: array.copy() for name, array in slots.items()}
+        update.run()
+        if spoiled is None:
+            made += 1
+            optimizer.update(own, {"w": drawn}, kept, made, frozenset())
+            np.testing.assert_allclose(flat, own["w"], rtol=1e-5, atol=1e-6)
+        else:
+            np.testing.assert_array_equal(flat, before[0])
+            for name, array in slots.items():
+                np.testing.assert_array_equal(array, before[1][name])
+        # two are spoiled before three in a row are not; 5, 6 and 7 double it, 9 halves it
+        scale = {2: 2.0**15, 4: 2.0**14, 7: 2.0**15, 9: 2.0**14, 12: 2.0**15}.get(step, scale)
+    assert update.numbers[NUMBERS.index("skipped")] == 3
 
 
 def test_every_optimizer_of_the_library_has_a_kernel_and_no_other():
     assert {type(optimizer) for optimizer in OPTIMIZERS} == set(UPDATES)
-    assert cuda.find_advance(type("Mine", (gn.optim.SGD,), {})(0.1)) is None
+    assert cuda.find_update(type("Mine", (gn.optim.SGD,), {})(0.1)) is None
 
 
 def test_what_is_not_served_is_left_to_others():
@@ -365,7 +440,9 @@ def texts():
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-@pytest.mark.parametrize("options", [(), ("-DHALF",), ("-DBFLOAT16",)])
+@pytest.mark.parametrize(
+    "options", [(), ("-DHALF",), ("-DBFLOAT16",), ("-DHALF", "-DWIDE"), ("-DBFLOAT16", "-DWIDE")]
+)
 def test_every_kernel_compiles_for_the_card(architecture, options):
     compiler, folder = nvrtc()
     for name, text in texts():
@@ -378,3 +455,50 @@ def test_every_kernel_compiles_for_the_card(architecture, options):
         kernels = re.findall(r"^KERNEL (\w+)", text, flags=re.M)
         binary = compiler.getCUBIN(program)
         assert kernels and all(b".text." + kernel.encode() in binary for kernel in kernels)
+
+
+@given(
+    n=st.integers(1, 5),
+    k=st.integers(1, 6),
+    m=st.integers(1, 5),
+    batch=st.integers(1, 3),
+    turned=st.tuples(st.booleans(), st.booleans()),
+    adds=st.booleans(),
+    dtype=st.sampled_from(("float32", "float16")),
+    seed=st.integers(0, 1000),
+)
+@same_device
+def test_products_of_all_transposes_are_those_of_numpy(
+    on_numpy, n, k, m, batch, turned, adds, dtype, seed
+):
+    rng = np.random.default_rng(seed)
+    a, b, c = (
+        rng.normal(size=(batch, *shape)).astype(dtype)
+        for shape in ((k, n) if turned[0] else (n, k), (m, k) if turned[1] else (k, m), (n, m))
+    )
+    before = c.astype("float64") if adds else 0
+    wide = [x.astype("float64").swapaxes(1, 2) if t else x.astype("float64")
+            for x, t in zip((a, b), turned, strict=True)]  # fmt: skip
+    given_ = (Matrices(x, *x.shape[1:], t) for x, t in zip((a, b), turned, strict=True))
+    on_numpy.products.bound(*given_, Matrices(c, n, m), batch=batch, adds=adds)()
+    bound = 2**-9 if dtype == "float16" else 1e-6
+    np.testing.assert_allclose(c, wide[0] @ wide[1] + before, rtol=bound, atol=4 * bound)
+
+
+def test_what_cublas_refuses_is_an_error_with_its_status(on_numpy):
+    x = np.ones((2, 2), "float32")
+    product = on_numpy.products.bound(*(Matrices(x, 2, 2) for _ in range(3)))
+    on_numpy.library.HANDLE = 78
+    with pytest.raises(RuntimeError, match="cublasSetStream_v2 of cuBLAS failed with status 7"):
+        product()
+
+
+def test_the_library_has_all_functions_that_are_called():
+    pathfinder = pytest.importorskip("cuda.pathfinder")
+    try:
+        path = pathfinder.load_nvidia_dynamic_lib("cublas").abs_path
+    except RuntimeError:
+        pytest.skip("cuBLAS is not installed")
+    library = ctypes.CDLL(Path(path).name)  # by its name, as it is loaded already
+    for name in SIGNATURES:
+        assert getattr(library, name)

@@ -17,16 +17,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graphnet.backends import get_backend
+from graphnet.backends.bfloat16 import register_bfloat16
 from graphnet.kernels import cudnn
 from graphnet.kernels.cuda import device
 from graphnet.kernels.cudnn import choice, library
 from graphnet.kernels.kept import VARIABLE
+from graphnet.kernels.wide import Wide
 from graphnet.testing import Case, prove
 from graphnet.testing.records import RECORDS
 from ops import Conv, ConvTranspose, Dropout, ScaledDotProductAttention, Spec
 from ops.fused import ConvReLU
 from tests.cards import cupy_works
-from tests.frontend import Frontend, HostCard, install
+from tests.frontend import Frontend, install
 from tests.test_cpu_kernels import compare
 from tests.test_cuda_kernels import CARD, OnCard, OnNumPy
 
@@ -156,30 +158,36 @@ def test_any_padding_stride_dilation_and_groups_are_those_of_the_reference(place
     compare(placed(kernel), case, TOLERANCE)
 
 
+#: The units of rounding of each dtype, for numbers around 1.
+UNITS = {"float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+
+@pytest.mark.parametrize("dtype", UNITS)
 @pytest.mark.parametrize("operator", [Conv(8, 3, padding=1), ConvReLU(8, 3), ConvTranspose(8, 2)])
-def test_in_float16_results_are_rounded_once(operator):
+def test_in_half_precision_results_are_rounded_once(operator, dtype):
+    register_bfloat16()
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(2, 8, 6, 7)).astype("float16")
-    learned = [
-        rng.normal(size=p.shape).astype("float16") / 8
-        for p in operator.parameters(Spec(x.shape, "float16")).values()
-    ]
-    arrays = [x, *learned]
+    shape = (2, 8, 6, 7)
+    learned = operator.parameters(Spec(shape, dtype)).values()
+    arrays = [rng.normal(size=s).astype(dtype) for s in (shape, *(p.shape for p in learned))]
     if isinstance(operator, ConvReLU):
-        shape = operator.infer(*(Spec(a.shape, "float16") for a in arrays)).shape
-        arrays.append(rng.normal(size=shape).astype("float16"))
-    kernel = cudnn.prepare(operator, tuple(Spec(a.shape, "float16") for a in arrays))
+        y = operator.infer(*(Spec(a.shape, dtype) for a in arrays))
+        arrays.append(rng.normal(size=y.shape).astype(dtype))
+    kernel = cudnn.prepare(operator, tuple(Spec(a.shape, dtype) for a in arrays))
     y, saved = kernel.forward(*arrays)
     wide = [a.astype("float64") for a in arrays]
     wanted, wide_saved = operator.forward(*wide)
-    assert y.dtype == np.float16
-    np.testing.assert_allclose(y, wanted, rtol=2**-10, atol=1e-3)
-    dy = rng.normal(size=y.shape).astype("float16")
+    assert y.dtype.name == dtype
+    # a bias that is a kernel of its own adds to what is rounded already
+    near = {"rtol": 2 * UNITS[dtype], "atol": 2 * UNITS[dtype]}
+    np.testing.assert_allclose(y.astype("float64"), wanted, **near)
+    dy = rng.normal(size=y.shape).astype(dtype)
     needs = (True,) * len(arrays)
     expected = operator.backward(wide_saved, dy.astype("float64"), needs)
     for found, right in zip(kernel.backward(saved, dy, needs), expected, strict=True):
         largest = np.abs(right).max()
-        np.testing.assert_allclose(found, right, rtol=2**-9, atol=1e-3 * largest)
+        near = {"rtol": 2 * UNITS[dtype], "atol": UNITS[dtype] * largest}
+        np.testing.assert_allclose(found.astype("float64"), right, **near)
 
 
 @given(
@@ -201,7 +209,8 @@ def test_attention_in_float16_is_that_of_the_reference(
     ]
     specs = tuple(Spec(a.shape, "float16") for a in arrays)
     alone = cudnn.prepare(operator, specs, forward_alone=True)
-    kernel = cudnn.prepare(operator, specs)
+    # as the pass to half precision makes it
+    kernel = cudnn.prepare(Wide(operator, "float16"), specs)
     assert kernel is not None and alone is not None
     wide = [a.astype("float64") for a in arrays]
     wanted, wide_saved = operator.forward(*wide)
@@ -296,6 +305,11 @@ def test_engines_that_round_inputs_or_do_not_repeat_are_never_used(measured):
     assert "eng1_k1=0" not in measured
 
 
+def test_tf32_is_used_where_it_is_asked_for_and_kept_apart(measured):
+    assert cudnn.prepare(Conv(5, 3), specs_of(), tf32=True).method == "eng0_k1=0"
+    assert cudnn.prepare(Conv(5, 3), specs_of()).method == "eng4_k1=7"
+
+
 def test_exact_precision_rules_out_methods_that_magnify_rounding(measured):
     assert cudnn.prepare(Conv(5, 3), specs_of(), exact=True).method == "eng5_k1=1"
     # and is kept apart from the other choice
@@ -344,6 +358,7 @@ def test_a_direction_that_cudnn_refuses_leaves_the_operator_to_others(frontend, 
 def test_what_is_not_served_is_left_to_others():
     assert cudnn.prepare(Dropout(0.5), (Spec((2, 3)),)) is None
     assert cudnn.prepare(Conv(5, 3), specs_of(dtype="float64")) is None
+    assert cudnn.prepare(Wide(Conv(5, 3), "float16"), specs_of(dtype="float16")) is None
     assert cudnn.prepare(type("Derived", (Conv,), {})(5, 3), specs_of()) is None
     assert cudnn.prepare(Conv(5, 3), (Spec((0, 4, 6, 6)), *specs_of()[1:])) is None
     # the output padding leaves room for a window that x has no entry for
@@ -362,8 +377,8 @@ def test_a_call_follows_the_current_stream_and_allocates_nothing(frontend, monke
     lined = {n: a[-a.ctypes.data % 16 :] for n, a in arrays.items()}
     call = plan.bind(lined, np.zeros(plan.nbytes, "uint8"))
     for stream in (5, 9):
-        found.card.current = stream
-        call()
+        with found.device.on_stream(stream):
+            call()
         assert frontend.stream == stream
 
 
@@ -374,7 +389,8 @@ def test_a_call_follows_the_current_stream_and_allocates_nothing(frontend, monke
 def finding(monkeypatch):
     """The search as it is, with a card; what is found is forgotten afterwards."""
     monkeypatch.setattr(library, "find_library", FOUND)
-    monkeypatch.setattr(library, "_CupyCard", lambda: HostCard(np))
+    monkeypatch.setattr(library, "_describe", lambda xp: ("emulated", lambda: None))
+    monkeypatch.setattr(library, "get_device", OnNumPy)
     FOUND.cache_clear()
     yield
     FOUND.cache_clear()
@@ -385,7 +401,7 @@ def finding(monkeypatch):
     [
         (None, "nvidia-cudnn-frontend is not installed: pip install"),
         (types.SimpleNamespace(), "not NVIDIA's frontend"),
-        (Frontend(80907), "expected cuDNN 9 or newer, received 8.9.7"),
+        (Frontend(version=80907), "expected cuDNN 9 or newer, received 8.9.7"),
         (OSError("libcudnn.so.9: no such file"), "OSError: libcudnn.so.9: no such file"),
     ],
 )

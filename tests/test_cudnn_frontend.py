@@ -12,7 +12,7 @@ import pytest
 from tests.deviceless import ask
 from tests.frontend.operations import SIGNATURES
 
-#: An operator, the dtype, and the shape of its input.
+#: An operator, the dtype, the shapes of its inputs or of the first, and what else is said.
 SERVED = [
     'Conv(64, 7, stride=2, padding=3, bias=False), "float32", (8, 3, 64, 64)',
     'Conv(10, 3, padding=((0, 1), (2, 0))), "float32", (2, 3, 17, 17)',
@@ -26,11 +26,16 @@ SERVED = [
     'Conv(64, 3, padding=1), "float16", (8, 32, 16, 16)',
     'ConvReLU(64, 3, padding=1), "float16", (8, 32, 16, 16)',
     'ConvTranspose(16, 4, stride=2, padding=1), "float16", (4, 32, 8, 8)',
+    'Conv(64, 3, padding=1), "bfloat16", (8, 32, 16, 16)',
+    'ConvReLU(10, 1, stride=2), "bfloat16", (8, 3, 16, 16)',
+    'Conv(64, 3, padding=1), "float32", (8, 32, 16, 16), {"tf32": True}',
+    'ConvReLU(64, 3, padding=1), "float32", (8, 32, 16, 16), {"tf32": True}',
 ]
 ATTENTION = [
     'ScaledDotProductAttention(8), "float16", (2, 128, 512), (2, 100, 512), (2, 100, 512)',
     'ScaledDotProductAttention(4, True, key_value_heads=2), "float16", (2, 64, 256), '
     "(2, 64, 128), (2, 64, 128)",
+    'ScaledDotProductAttention(4), "bfloat16", (2, 64, 64), (2, 64, 64), (2, 64, 64)',
 ]
 
 

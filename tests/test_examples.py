@@ -38,18 +38,19 @@ def test_a_small_network_passes_71_percent_on_cifar10_in_a_minute():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("example", [vit_on_digits, mobilenet_on_digits])
-def test_an_image_classifier_learns_the_digits_within_seconds(example):
-    assert example.train(seconds=60, epochs=4) > 0.5, "chance is 0.1"
+def test_an_image_classifier_learns_the_digits(example):
+    # the number of epochs ends it, so that the speed of the machine does not decide
+    assert example.train(seconds=3600, epochs=3) > 0.5, "chance is 0.1"
 
 
 @pytest.mark.slow
-def test_the_unet_learns_to_find_digits_within_seconds():
-    learned, background = unet_on_digits.train(seconds=60, updates=60)
+def test_the_unet_learns_to_find_digits():
+    learned, background = unet_on_digits.train(seconds=3600, updates=40)
     assert learned.overlap > 1.5 * background.overlap
 
 
 @pytest.mark.slow
-def test_the_character_transformer_learns_more_than_frequencies_within_seconds():
-    result = character_transformer.train(seconds=60, updates=60, length=20)
+def test_the_character_transformer_learns_more_than_frequencies():
+    result = character_transformer.train(seconds=3600, updates=60, length=20)
     assert result.bits < result.baseline
     assert len(result.sample) >= 20

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graphnet as gn
+from graphnet.executor import plans
 from graphnet.testing import check_gradients
 from ops import (
     BatchNorm,
@@ -166,13 +167,13 @@ def test_training_on_batches_of_changing_sizes_gives_the_gradients_of_each():
 
 def test_plans_are_made_once_for_each_batch_size_and_mode(monkeypatch):
     made: Counter[tuple[int, bool]] = Counter()
-    make_plan = gn.executor.make_plan
+    make_plan = plans.make_plan
 
     def counted(graph, size, *args, **options):
         made[size, options["training"]] += 1
         return make_plan(graph, size, *args, **options)
 
-    monkeypatch.setattr(gn.executor, "make_plan", counted)
+    monkeypatch.setattr(plans, "make_plan", counted)
     net = gn.Executor(classifier())
     for _ in range(3):
         net.forward(training=True, **batch(6))
@@ -185,7 +186,7 @@ def test_plans_of_many_batch_sizes_do_not_pile_up(monkeypatch):
     net = gn.Executor(classifier())
     for size in range(2, 40):
         net.forward(**batch(size))
-    assert len(net._plans) <= gn.executor.PLANS
+    assert len(net._plans.kept) <= plans.PLANS
 
 
 EMPTY = {

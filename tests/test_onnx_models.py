@@ -127,7 +127,7 @@ def test_what_is_read_is_fused_and_planned_like_what_is_declared_by_hand():
     for graph in (declared, loaded):
         net = gn.Executor(graph)
         net.forward(image=x, outputs=["logits"])
-        (planned,) = net._plans.values()
+        (planned,) = net._plans.kept.values()
         plans.append([(s.name, s.node.kind, s.provider) for s in planned.plan.steps])
     assert plans[0] == plans[1]
 
@@ -136,9 +136,9 @@ def test_a_light_resnet_is_fused_like_one_declared_by_hand():
     net = gn.Executor(read(light_graph("resnet50")))
     ((key, value),) = net.graph.inputs.items()
     net.forward(**{key: np.zeros(value.shape, "float32")})
-    (planned,) = net._plans.values()
+    (planned,) = net._plans.kept.values()
     kinds = Counter(step.node.kind for step in planned.plan.steps)
-    if net._fuses:
+    if net._plans.fuses:
         # the first ReLU has the max pool behind it ahead of it
         assert (kinds["ConvReLU"], kinds["ReLU"]) == (48, 1)
         assert not kinds["BatchNormInference"] and not kinds["Add"]

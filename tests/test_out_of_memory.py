@@ -27,7 +27,7 @@ def feeds(batch):
 
 
 def plan_bytes(net):
-    planned = next(reversed(net._plans.values()))
+    planned = next(reversed(net._plans.kept.values()))
     return bytes_of(planned.plan, planned.program)
 
 

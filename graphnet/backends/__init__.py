@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from graphnet.backends.base import Backend, BackendError
+from graphnet.backends.base import Backend, BackendError, CaptureError
 from graphnet.backends.cupy_backend import CupyBackend
 from graphnet.backends.numpy_backend import NumpyBackend
 from graphnet.backends.strict import StrictBackend
 
-__all__ = ["BACKENDS", "Backend", "BackendError", "CupyBackend", "get_backend", "status"]
+__all__ = [
+    "BACKENDS", "Backend", "BackendError", "CaptureError", "CupyBackend", "get_backend", "status",
+]  # fmt: skip
 
 #: Every backend by its name.
 BACKENDS: dict[str, type[Backend]] = {

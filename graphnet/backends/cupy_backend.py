@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+from collections.abc import Callable
 from importlib import metadata
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
-from graphnet.backends.base import Backend, BackendError
+from graphnet.backends.base import Backend, BackendError, CaptureError
 from ops.arrays import Array
 
 __all__ = ["CupyBackend", "import_cupy"]
@@ -32,6 +34,7 @@ class CupyBackend(Backend):
 
     name: ClassVar[str] = "cupy"
     providers: ClassVar[tuple[str, ...]] = ("cudnn", "cuda", "reference")
+    captures: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.xp = import_cupy()
@@ -68,6 +71,27 @@ class CupyBackend(Backend):
         """Empty CuPy's pool of memory; the bytes of the GPU that are free then."""
         self.xp.get_default_memory_pool().free_all_blocks()
         return int(self.xp.cuda.runtime.memGetInfo()[0])
+
+    def capture(self, run: Callable[[], object]) -> Callable[[], object]:
+        """A CUDA graph of what ``run`` enqueues, as a call that launches it."""
+        cuda = self.xp.cuda
+        stream = cuda.Stream(non_blocking=True)
+        # what CuPy's pool gives during the capture is given out again after it
+        with stream, cuda.using_allocator(_refuse):
+            stream.begin_capture(cuda.runtime.streamCaptureModeThreadLocal)
+            try:
+                run()
+            except Exception as error:
+                with contextlib.suppress(RuntimeError):  # the capture is lost, and that is all
+                    stream.end_capture()
+                if isinstance(error, CaptureError):
+                    raise
+                refused = CaptureError(f"{type(error).__name__}: {error}")
+                for note in getattr(error, "__notes__", ()):
+                    refused.add_note(note)
+                raise refused from error
+            launch: Callable[[], object] = stream.end_capture().launch
+            return launch
 
     def synchronize(self) -> None:
         """Wait for all streams of the current device."""
@@ -120,6 +144,10 @@ def _wheels() -> tuple[str, ...]:
             continue
         found.append(name)
     return tuple(found)
+
+
+def _refuse(nbytes: int) -> NoReturn:
+    raise CaptureError(f"{nbytes:,} bytes of CuPy's pool are asked for while a step is captured")
 
 
 def _check_device(cupy: Any) -> None:

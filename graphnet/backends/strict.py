@@ -15,6 +15,7 @@ import numpy as np
 
 from graphnet.backends import cupy_names
 from graphnet.backends.base import Backend
+from graphnet.backends.recording import call, enqueue, record, refuse, refuse_result
 from ops.arrays import Array
 
 __all__ = ["Flags", "StrictArray", "StrictBackend", "Transfers", "shares_memory"]
@@ -53,6 +54,7 @@ class StrictBackend(Backend):
     """
 
     name: ClassVar[str] = "strict"
+    captures: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.xp = _NAMESPACE
@@ -60,6 +62,7 @@ class StrictBackend(Backend):
 
     def from_host(self, host: np.ndarray) -> Array:
         """A strict array with a copy of ``host``; counted."""
+        refuse("a transfer from the host")
         array = StrictArray(np.array(host))
         self.transfers.to_device += 1
         return array
@@ -68,6 +71,7 @@ class StrictBackend(Backend):
         """A NumPy array with a copy of ``array``; counted."""
         if not isinstance(array, StrictArray):
             raise TypeError(f"expected a strict array, received {type(array).__name__}")
+        refuse("a transfer to the host")
         self.transfers.to_host += 1
         return array._data.copy(order="K")
 
@@ -75,8 +79,15 @@ class StrictBackend(Backend):
         """Whether ``obj`` is a strict array."""
         return isinstance(obj, StrictArray)
 
+    def capture(self, run: Callable[[], object]) -> Callable[[], object]:
+        """A recording of what ``run`` does, as a call that replays it."""
+        with record() as recorded:
+            run()
+        return recorded.replay
+
     def synchronize(self) -> None:
         """Nothing: NumPy has finished when it returns."""
+        refuse("waiting for the device")
 
     def describe(self) -> str:
         """What the backend is for."""
@@ -114,6 +125,7 @@ def _refuse(form: str) -> Callable[..., NoReturn]:
 
 def _binary(ufunc: np.ufunc) -> Callable[[StrictArray, Any], Any]:
     def method(self: StrictArray, other: Any) -> Any:
+        refuse_result(ufunc.__name__)
         return _wrap(ufunc(self._data, _operand(other)))
 
     return method
@@ -121,6 +133,7 @@ def _binary(ufunc: np.ufunc) -> Callable[[StrictArray, Any], Any]:
 
 def _reflected(ufunc: np.ufunc) -> Callable[[StrictArray, Any], Any]:
     def method(self: StrictArray, other: Any) -> Any:
+        refuse_result(ufunc.__name__)
         return _wrap(ufunc(_operand(other), self._data))
 
     return method
@@ -128,14 +141,19 @@ def _reflected(ufunc: np.ufunc) -> Callable[[StrictArray, Any], Any]:
 
 def _in_place(ufunc: np.ufunc) -> Callable[[StrictArray, Any], StrictArray]:
     def method(self: StrictArray, other: Any) -> StrictArray:
-        ufunc(self._data, _operand(other), out=self._data)
+        data, operand = self._data, _operand(other)
+        enqueue(lambda: ufunc(data, operand, out=data))
         return self
 
     return method
 
 
 def _unary(ufunc: np.ufunc) -> Callable[[StrictArray], Any]:
-    return lambda self: _wrap(ufunc(self._data))
+    def method(self: StrictArray) -> Any:
+        refuse_result(ufunc.__name__)
+        return _wrap(ufunc(self._data))
+
+    return method
 
 
 class StrictArray:
@@ -184,9 +202,11 @@ class StrictArray:
         return len(self._data)
 
     def __copy__(self) -> StrictArray:
+        refuse_result("copy")
         return StrictArray(self._data.copy())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> StrictArray:
+        refuse_result("copy")
         return StrictArray(self._data.copy())
 
     # -- what would move values to the host
@@ -208,10 +228,15 @@ class StrictArray:
     # -- indexing
 
     def __getitem__(self, key: Any) -> StrictArray:
+        if _gathers(key):
+            refuse_result("indexing by an array")
         return StrictArray(self._data[_index(key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._data[_index(key)] = _operand(value)
+        if _gathers(key):
+            refuse("indexing by an array")
+        data, index, operand = self._data, _index(key), _operand(value)
+        enqueue(lambda: data.__setitem__(index, operand))
 
     # -- methods: those of cupy.ndarray, and no others
 
@@ -310,10 +335,9 @@ class StrictFunction:
         if isinstance(self._function, np.ufunc):
             for arg in args:
                 _operand(arg)
-        result = self._function(
-            *(_unwrap(arg) for arg in args),
-            **{keyword: _unwrap(value) for keyword, value in kwargs.items()},
-        )
+        given = tuple(map(_unwrap, args))
+        named = {keyword: _unwrap(value) for keyword, value in kwargs.items()}
+        result = call(self._path, self._function, given, named)
         if kwargs.get("out") is not None:
             return kwargs["out"]
         return _wrap(np.bool(result) if self._path in _DEVICE_ANSWERS else result)
@@ -338,6 +362,10 @@ def _operand(value: Any) -> Any:
         f"expected a strict array or a scalar, received {type(value).__module__}."
         f"{type(value).__name__}; bring arrays over with backend.from_host(array)"
     )
+
+
+def _gathers(key: Any) -> bool:
+    return any(isinstance(k, StrictArray) for k in (key if isinstance(key, tuple) else (key,)))
 
 
 def _index(key: Any) -> tuple[Any, ...]:

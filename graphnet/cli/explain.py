@@ -10,6 +10,7 @@ from graphnet.backends import BACKENDS
 from graphnet.cli.arguments import positive_integer, seed_number
 from graphnet.cli.network import add_network, find_network
 from graphnet.executor import Executor
+from graphnet.executor.precision import PRECISIONS
 from graphnet.kernels import PROVIDERS
 
 __all__ = ["add_explain"]
@@ -28,7 +29,7 @@ def add_explain(commands: Any) -> None:
     explain.add_argument("--training", action="store_true", help="forward and reverse")
     explain.add_argument("--backend", choices=sorted(BACKENDS), default="numpy")
     explain.add_argument("--kernels", nargs="+", choices=sorted(PROVIDERS), help="whom to ask")
-    explain.add_argument("--precision", choices=("fast", "exact"), default="fast")
+    explain.add_argument("--precision", choices=PRECISIONS, default="fast")
     explain.add_argument("--seed", type=seed_number, default=0)
     explain.add_argument(
         "--trace", type=Path, metavar="FILE", help="also write a trace for chrome://tracing"

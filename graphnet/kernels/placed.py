@@ -124,10 +124,12 @@ class PlacedKernel(ABC):
     Attributes:
         method: how it computes, where there are several ways.
         xp: the array library whose arrays it takes.
+        uncapturable: on a device, why what it enqueues cannot be captured and replayed.
     """
 
     terms: Terms
     method: str = ""
+    uncapturable: str = ""
     xp: Any = np
 
     def __init__(self, operator: Operator, specs: tuple[Spec | None, ...]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from graphnet.kernels import compiled, cuda, cudnn, naive, onednn, reference
-from graphnet.kernels.advance import Advance
+from graphnet.kernels.advance import Advance, Update
 from graphnet.optim import Optimizer
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU
 from ops.operator import Operator
@@ -35,7 +35,8 @@ class Provider:
         summary: one line on what it computes.
         prepare: given an operator and the specs of its inputs, a kernel for them or None.  By
             name it is told ``exact``, to use no method whose rounding is larger than that of
-            plain sums, and ``forward_alone``, that there will be no reverse pass.
+            plain sums, ``tf32``, that factors of products may be rounded to TF32, and
+            ``forward_alone``, that there will be no reverse pass.
         backends: the names of those it runs on; empty for all.
     """
 
@@ -46,10 +47,14 @@ class Provider:
     """Whether it works here, and the libraries it uses or what is missing."""
     fused: frozenset[type[Operator]] = frozenset()
     """The operators it serves of those that fusion makes of layers and what is behind them."""
+    precisions: frozenset[str] = frozenset()
+    """What it computes in beside the dtypes that are declared, as ``Executor`` is told."""
     chains: bool = False
     """Whether it serves chains of elementwise operators."""
     find_advance: Callable[[Optimizer], Advance | None] = lambda optimizer: None
     """A kernel for the step of an optimizer, None where it has none."""
+    find_update: Callable[[Optimizer], Callable[..., Update] | None] = lambda optimizer: None
+    """What makes one that is bound to its arrays, on a device, None where it has none."""
 
 
 _NORMALIZED = (BatchNormInferenceReLU, BatchNormReLU)
@@ -72,22 +77,23 @@ PROVIDERS = {
         status=onednn.status,
     ),
     "cudnn": Provider(
-        "Conv, with an addition and ReLU behind it, and ConvTranspose in float32 and float16, and "
-        "ScaledDotProductAttention in float16, by cuDNN, on cupy",
+        "Conv, with an addition and ReLU behind it, ConvTranspose, and in half precision "
+        "ScaledDotProductAttention, by cuDNN, on cupy",
         cudnn.prepare,
         backends=("cupy",),
         status=cudnn.status,
         fused=frozenset((ConvReLU,)),
     ),
     "cuda": Provider(
-        "BatchNorm, LayerNorm, pooling, Dropout, SoftmaxCrossEntropy and chains of elementwise "
-        "operators in float32, by kernels compiled for the card, on cupy",
+        "BatchNorm, LayerNorm, pooling, Dropout, SoftmaxCrossEntropy, Linear, MatMul and chains of "
+        "elementwise operators, by kernels compiled for the card and cuBLAS, on cupy",
         cuda.prepare,
         backends=("cupy",),
         status=cuda.status,
         fused=frozenset(_NORMALIZED),
         chains=True,
-        find_advance=cuda.find_advance,
+        precisions=frozenset(("tf32", "float16", "bfloat16")),
+        find_update=cuda.find_update,
     ),
     "naive": Provider(
         "textbook loops for Conv, MaxPool, AvgPool, BatchNorm and Linear, on numpy",

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from ops.operator import Operator, Spec
+from graphnet.kernels.wide import Wide
+from ops.cast import Cast
+from ops.operator import BFLOAT16, Operator, Spec
 
 __all__ = ["prepare"]
 
 
 def prepare(operator: Operator, specs: tuple[Spec | None, ...], **options: bool) -> Operator:
-    """Every operator's own forward and backward, on any backend."""
-    return operator
+    """Every operator's own forward and backward, on any backend.
+
+    What array libraries make of bfloat16 beside a number differs, so it is computed in float32.
+    """
+    narrow = any(spec is not None and spec.dtype == BFLOAT16 for spec in specs)
+    return (
+        Wide(operator, BFLOAT16) if narrow and not isinstance(operator, Wide | Cast) else operator
+    )

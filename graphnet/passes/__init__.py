@@ -2,6 +2,7 @@
 
 from graphnet.passes.chain import chain
 from graphnet.passes.fuse import fold, fuse, sink
+from graphnet.passes.narrow import narrow
 from graphnet.passes.specialize import for_inference
 
-__all__ = ["chain", "fold", "for_inference", "fuse", "sink"]
+__all__ = ["chain", "fold", "for_inference", "fuse", "narrow", "sink"]

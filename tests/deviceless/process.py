@@ -17,14 +17,13 @@ import numpy as np
 
 import graphnet.kernels.cudnn as provider
 import ops
-from graphnet.kernels.cuda import device
+from graphnet.backends.bfloat16 import register_bfloat16
 from graphnet.kernels.cudnn import choice, library
 from graphnet.kernels.cudnn.computation import Plan
 from graphnet.kernels.kept import VARIABLE
 from ops import Spec
 from ops.fused import ConvReLU
 from tests.deviceless import H100
-from tests.frontend import HostCard
 
 
 class Described:
@@ -49,11 +48,11 @@ class Described:
 def main(cases: list[str]) -> None:
     """Print what becomes of each case."""
     warnings.simplefilter("ignore")
+    register_bfloat16()
     frontend = library.load_frontend()
-    found = library.Library(Described(frontend), HostCard(np))
+    device = types.SimpleNamespace(xp=np, processors=132)
+    found = library.Library(Described(frontend), device, "H100", lambda: None)
     library.find_library = lambda: found
-    card = types.SimpleNamespace(xp=np, processors=132)
-    device.get_device = lambda: card
     os.environ[VARIABLE] = tempfile.mkdtemp()
     # nothing can be timed: the first engine that builds is the one
     choice._seconds = lambda plan: 0.0
@@ -66,10 +65,11 @@ def main(cases: list[str]) -> None:
 
 def _made(case: Any) -> Any:
     operator, dtype, shape, *others = case
+    options = others.pop() if others and isinstance(others[-1], dict) else {}
     specs = [Spec(shape, dtype), *(None if s is None else Spec(s, dtype) for s in others)]
     if not others:
         specs += [Spec(p.shape, p.dtype) for p in operator.parameters(specs[0]).values()]
-    kernel = provider.prepare(operator, tuple(specs))
+    kernel = provider.prepare(operator, tuple(specs), **options)
     if kernel is None:
         return None
     plans = {name.strip("_"): plan for name, plan in vars(kernel).items() if isinstance(plan, Plan)}

@@ -17,27 +17,76 @@ import shutil
 import subprocess
 import tempfile
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from graphnet.backends import CaptureError
+from graphnet.backends.recording import enqueue, recording
 from graphnet.backends.strict import StrictArray, StrictBackend
 from graphnet.kernels.cuda import device
+from graphnet.kernels.cuda.products import Products
+from tests.emulator.cublas import EmulatedCublas
 
 HEADER = Path(__file__).with_name("emulator.h")
 COMPILER = shutil.which("g++")
 
 
 class EmulatedDevice:
-    """Compiles with g++, and launches in the calling thread."""
+    """Compiles with g++, and launches in the calling thread.
+
+    Attributes:
+        launches: the names of all kernels that were enqueued.
+        library: the emulated cuBLAS.
+    """
 
     processors = 4
 
     def __init__(self) -> None:
         self.launches: list[str] = []
         self.xp = StrictBackend().xp
+        self.library = EmulatedCublas(self)
+        self._stream: int | None = None
+
+    @property
+    def stream(self) -> int:
+        """The current stream: that of a capture while there is one, unless told otherwise."""
+        if self._stream is not None:
+            return self._stream
+        recorded = recording()
+        return 1 if recorded is None else recorded.stream
+
+    @contextmanager
+    def on_stream(self, stream: int) -> Iterator[None]:
+        """Make another stream the current one."""
+        self._stream = stream
+        try:
+            yield
+        finally:
+            self._stream = None
+
+    def expect_stream(self, stream: int, what: str) -> None:
+        """Refuse work on another stream than the one that is captured."""
+        recorded = recording()
+        if recorded is not None and stream != recorded.stream:
+            raise CaptureError(f"{what} is on another stream than the one that is captured")
+
+    @functools.cached_property
+    def products(self) -> Products:
+        """Products of matrices by the emulated cuBLAS."""
+        return Products(self)
+
+    def cublas(self) -> Any:
+        """The emulated library."""
+        return self.library
+
+    def address(self, array: Any) -> int:
+        """Where an array begins."""
+        return _value(array).value or 0
 
     def function(self, source: str, name: str, options: tuple[str, ...] = ()) -> Any:
         if COMPILER is None:
@@ -52,8 +101,14 @@ class EmulatedDevice:
             values = [_value(argument) for argument in arguments]
             pointers = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
             sides = [(ctypes.c_uint * 3)(*side, *[1] * (3 - len(side))) for side in (grid, block)]
-            if entry(*sides, pointers):
-                raise RuntimeError(f"threads of a block of {name} met different barriers")
+            self.expect_stream(self.stream, f"the kernel {name}")
+
+            def run() -> None:
+                assert len(values) == len(pointers)  # which point at them
+                if entry(*sides, pointers):
+                    raise RuntimeError(f"threads of a block of {name} met different barriers")
+
+            enqueue(run)
 
         return launch
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from graphnet.backends.strict import StrictArray
-from graphnet.kernels.cudnn import library
+from graphnet.kernels.cudnn import choice, library
+from graphnet.kernels.kept import VARIABLE
 from tests.emulator import EmulatedDevice
 from tests.frontend.pygraph import NotSupportedError, Pygraph, data_type
 
-__all__ = ["Frontend", "HostCard", "install"]
+__all__ = ["Frontend", "install", "memory_at"]
 
 
 class Frontend:
@@ -35,7 +35,8 @@ class Frontend:
     )  # fmt: skip
     diagonal_alignment = types.SimpleNamespace(TOP_LEFT="TOP_LEFT", BOTTOM_RIGHT="BOTTOM_RIGHT")
 
-    def __init__(self, version: int = 92800) -> None:
+    def __init__(self, device: EmulatedDevice | None = None, version: int = 92800) -> None:
+        self.device = device
         self._version = version
         self.executed: list[str] = []
         self.built: list[str] = []
@@ -57,36 +58,12 @@ class Frontend:
         return Pygraph(self, **given)
 
 
-class HostCard:
-    """Arrays of the host or of the strict backend; everything is done when it returns."""
-
-    name = "emulated"
-
-    def __init__(self, xp: Any) -> None:
-        self.xp = xp
-        self.current = 5
-
-    def address(self, array: Any) -> int:
-        data = array._data if isinstance(array, StrictArray) else array
-        address: int = data.ctypes.data
-        return address
-
-    def stream(self) -> int:
-        return self.current
-
-    def synchronize(self) -> None:
-        pass
-
-
-def install(monkeypatch: Any, emulated: EmulatedDevice, folder: Any, xp: Any = None) -> Frontend:
+def install(monkeypatch: Any, emulated: EmulatedDevice, folder: Any) -> Frontend:
     """Let cuDNN be there, on the emulated card; what it measures is kept in the folder."""
-    from graphnet.kernels.cudnn import choice
-    from graphnet.kernels.kept import VARIABLE
-
     monkeypatch.setenv(VARIABLE, str(folder))
     choice.KEPT.forget()
-    frontend = Frontend()
-    found = library.Library(frontend, HostCard(xp or emulated.xp))
+    frontend = Frontend(emulated)
+    found = library.Library(frontend, emulated, "emulated", lambda: None)
     monkeypatch.setattr(library, "find_library", lambda: found)
     return frontend
 

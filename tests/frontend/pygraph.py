@@ -6,6 +6,7 @@ import ctypes
 import enum
 from typing import Any
 
+from graphnet.backends.recording import enqueue
 from tests.frontend import operations
 
 __all__ = ["NotSupportedError", "Pygraph", "data_type"]
@@ -19,6 +20,7 @@ class data_type(enum.Enum):  # noqa: N801 - the frontend's name
     NOT_SET = None
     FLOAT = "float32"
     HALF = "float16"
+    BFLOAT16 = "bfloat16"
     BOOLEAN = "bool"
 
 
@@ -200,6 +202,10 @@ class Pygraph:
         self, pack: dict[int, int], workspace: int, index: int, handle: int
     ) -> None:
         assert handle == 77 and self._frontend.stream is not None, "no stream was set"
+        self._frontend.device.expect_stream(self._frontend.stream, "a graph of cuDNN")
+        enqueue(lambda: self._run(dict(pack), workspace, index))
+
+    def _run(self, pack: dict[int, int], workspace: int, index: int) -> None:
         nbytes = self._built[index]
         assert bool(workspace) == bool(nbytes) and workspace % 256 == 0
         if nbytes:

@@ -7,8 +7,8 @@ kernel and each channel,
     y = A^T (sum over rows and channels of (G g) * (B^T d))
 
 where d are the r + 1 entries that the pair sees, and g is the row of the kernel.  The image is
-transformed once for all filters.  Beside float64 the result is off by about 3e-6 of its largest
-entry, where the direct sum is off by 1e-6.
+transformed once for all filters.  Beside float64 the result is off by up to 1e-6 of its largest
+entry, where the direct sum is off by half of that.
 
 Source: Winograd, "Arithmetic Complexity of Computations", 1980; the points are 0, 1, -1, 2, -2,
 1/2, -1/2, as many as are needed, and infinity.

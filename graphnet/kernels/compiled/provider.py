@@ -47,6 +47,7 @@ def prepare(
     *,
     exact: bool = False,
     forward_alone: bool = False,
+    **options: bool,
 ) -> Any:
     """A compiled kernel for float32 inputs of these specs; None where there is none.
 
@@ -206,6 +207,7 @@ def numba_works() -> bool:
     from graphnet.kernels.compiled.notice import watch
 
     watch()
+    thread_count()  # ahead of all else that starts the threads of numba
     return True
 
 
@@ -218,6 +220,8 @@ def thread_count() -> int:
     most: int = numba.config.NUMBA_NUM_THREADS
     count = most if library is None else min(most, library.threads)
     numba.set_num_threads(count)
+    if library is not None:
+        library.set_threads(count)  # to start its threads, numba set the number of OpenMP's
     return count
 
 

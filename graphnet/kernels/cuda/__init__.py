@@ -5,7 +5,7 @@ so that a whole training step can be captured.
 """
 
 from graphnet.kernels.cuda.device import status
-from graphnet.kernels.cuda.optimizers import find_advance
+from graphnet.kernels.cuda.optimizers import find_update
 from graphnet.kernels.cuda.provider import prepare
 
-__all__ = ["find_advance", "prepare", "status"]
+__all__ = ["find_update", "prepare", "status"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from graphnet.kernels.cuda.device import Device
 from graphnet.kernels.cuda.kernel import CudaKernel, Tiles
 from graphnet.kernels.placed import LAST, ROWS, Call, Memory, Terms, in_turn
+from graphnet.kernels.wide import inner
 from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU
-from ops.operator import Spec, known
+from ops.operator import Operator, Spec, known
 
 __all__ = ["CudaBatchNorm", "CudaBatchNormInference"]
 
@@ -17,8 +18,10 @@ class CudaBatchNorm(CudaKernel):
 
     file = "batch_norm.cu"
 
-    def __init__(self, device: Device, operator: BatchNorm, specs: tuple[Spec | None, ...]) -> None:
+    def __init__(self, device: Device, operator: Operator, specs: tuple[Spec | None, ...]) -> None:
         super().__init__(device, operator, specs)
+        operator = inner(operator)
+        assert isinstance(operator, BatchNorm), "the provider sees to it"
         x, gamma = specs[:2]
         assert x is not None and gamma is not None, "infer saw to it"
         self._operator = operator
@@ -103,10 +106,10 @@ class CudaBatchNormInference(CudaKernel):
 
     file = "batch_norm.cu"
 
-    def __init__(
-        self, device: Device, operator: BatchNormInference, specs: tuple[Spec | None, ...]
-    ) -> None:
+    def __init__(self, device: Device, operator: Operator, specs: tuple[Spec | None, ...]) -> None:
         super().__init__(device, operator, specs)
+        operator = inner(operator)
+        assert isinstance(operator, BatchNormInference), "the provider sees to it"
         x, gamma = specs[:2]
         assert x is not None and gamma is not None, "infer saw to it"
         self._eps = operator.eps

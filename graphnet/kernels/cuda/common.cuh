@@ -11,6 +11,7 @@
 typedef __half T;
 __device__ inline float widened(T x) { return __half2float(x); }
 __device__ inline T narrowed(float x) { return __float2half(x); }
+__device__ inline float widened(float x) { return x; }
 #elif defined(BFLOAT16)
 #ifndef EMULATED
 #include <cuda_bf16.h>
@@ -18,6 +19,7 @@ __device__ inline T narrowed(float x) { return __float2half(x); }
 typedef __nv_bfloat16 T;
 __device__ inline float widened(T x) { return __bfloat162float(x); }
 __device__ inline T narrowed(float x) { return __float2bfloat16(x); }
+__device__ inline float widened(float x) { return x; }
 #else
 typedef float T;
 __device__ inline float widened(T x) { return x; }

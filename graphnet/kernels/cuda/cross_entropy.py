@@ -6,7 +6,7 @@ from graphnet.kernels.cuda.device import LINE, Device
 from graphnet.kernels.cuda.kernel import CudaKernel
 from graphnet.kernels.placed import ROWS, Call, Memory, Terms, in_turn
 from ops.cross_entropy import SoftmaxCrossEntropy
-from ops.operator import Spec, known
+from ops.operator import Operator, Spec, known
 
 __all__ = ["CudaCrossEntropy", "is_plain"]
 
@@ -30,9 +30,7 @@ class CudaCrossEntropy(CudaKernel):
 
     file = "cross_entropy.cu"
 
-    def __init__(
-        self, device: Device, operator: SoftmaxCrossEntropy, specs: tuple[Spec | None, ...]
-    ) -> None:
+    def __init__(self, device: Device, operator: Operator, specs: tuple[Spec | None, ...]) -> None:
         super().__init__(device, operator, specs)
         x = specs[0]
         assert x is not None, "infer saw to it"

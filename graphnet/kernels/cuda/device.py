@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import sys
 from collections.abc import Callable
 from importlib import resources
 from typing import Any, Protocol
 
 from graphnet.backends import BackendError
 from graphnet.backends.cupy_backend import import_cupy
+from graphnet.kernels.cuda.products import Products
 
 __all__ = ["LINE", "OPTIONS", "Device", "Launch", "get_device", "grid_of", "source", "status"]
 
@@ -30,10 +33,25 @@ class Device(Protocol):
     Attributes:
         xp: the array library.
         processors: how many multiprocessors it has.
+        products: products of matrices on it.
     """
 
     xp: Any
     processors: int
+
+    @property
+    def products(self) -> Products:
+        """Products of matrices on the device."""
+        ...
+
+    @property
+    def stream(self) -> int:
+        """The stream on which work is enqueued at the moment, as CUDA's libraries take it."""
+        ...
+
+    def address(self, array: Any) -> int:
+        """Where an array begins in the memory of the device."""
+        ...
 
     def function(self, source: str, name: str, options: tuple[str, ...] = ()) -> Launch:
         """A kernel of a source, compiled; arguments are arrays, int, float and None."""
@@ -59,10 +77,32 @@ class _Card:
         def launch(
             grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]
         ) -> None:
-            # a null pointer is eight bytes of zero
-            kernel(grid, block, tuple(0 if a is None else a for a in arguments))
+            # a null pointer is eight bytes of zero, and a bool to be as wide as any integer
+            plain = (int(a or 0) if a is None or isinstance(a, bool) else a for a in arguments)
+            kernel(grid, block, tuple(plain))
 
         return launch
+
+    @functools.cached_property
+    def products(self) -> Products:
+        """Products of matrices, by a handle of cuBLAS that is made when it is first asked for."""
+        return Products(self)
+
+    @property
+    def stream(self) -> int:
+        """CuPy's current stream."""
+        return int(self.xp.cuda.get_current_stream().ptr)
+
+    def address(self, array: Any) -> int:
+        """Where an array begins in the memory of the device."""
+        return int(array.data.ptr)
+
+    def cublas(self) -> Any:
+        """The library that CuPy uses."""
+        self.xp.cuda.get_cublas_handle()  # loads it, wherever it lies
+        version = self.xp.cuda.runtime.runtimeGetVersion() // 1000
+        windows = sys.platform == "win32"
+        return ctypes.CDLL(f"cublas64_{version}.dll" if windows else f"libcublas.so.{version}")
 
 
 @functools.cache

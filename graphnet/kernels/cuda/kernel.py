@@ -17,7 +17,11 @@ ACROSS, DOWN = 32, 8
 #: Tiles for each processor of the card.
 TILES = 8
 #: What the compiler is told of the dtype of the arrays.
-DTYPES: dict[str, tuple[str, ...]] = {"float32": (), "float16": ("-DHALF",)}
+DTYPES: dict[str, tuple[str, ...]] = {
+    "float32": (),
+    "float16": ("-DHALF",),
+    "bfloat16": ("-DBFLOAT16",),
+}
 
 
 class CudaKernel(PlacedKernel):

@@ -3,7 +3,16 @@
 // As in the reference, statistics are those of the row times a power of two that brings its
 // largest entry to at most 2, so that no square overflows: shrinks, means and rstds per row.
 
-KERNEL layer_norm(const T* x, const T* gamma, const T* beta, T* y, float* shrinks,
+// What is learned is of the type of x or, where WIDE is defined, in float.
+#ifdef WIDE
+typedef float G;
+__device__ inline G learned(float x) { return x; }
+#else
+typedef T G;
+__device__ inline G learned(float x) { return narrowed(x); }
+#endif
+
+KERNEL layer_norm(const T* x, const G* gamma, const G* beta, T* y, float* shrinks,
                            float* means, float* rstds, Int features, double eps) {
     Int row = blockIdx.x;
     const T* from = x + row * features;
@@ -35,7 +44,7 @@ KERNEL layer_norm(const T* x, const T* gamma, const T* beta, T* y, float* shrink
     }
 }
 
-KERNEL layer_norm_backward(const T* x, const T* gamma, const T* dy, const float* shrinks,
+KERNEL layer_norm_backward(const T* x, const G* gamma, const T* dy, const float* shrinks,
                                     const float* means, const float* rstds, T* dx,
                                     Int features) {
     Int row = blockIdx.x;
@@ -71,7 +80,7 @@ KERNEL layer_norm_sums(const T* x, const T* dy, const float* shrinks,
     along[blockIdx.y * features + f] = turned;
 }
 
-KERNEL layer_norm_total(const double* plain, const double* along, T* dgamma, T* dbeta,
+KERNEL layer_norm_total(const double* plain, const double* along, G* dgamma, G* dbeta,
                                  Int features, Int stretches) {
     for (Int f = FIRST; f < features; f += STRIDE) {
         double total = 0, turned = 0;
@@ -79,7 +88,7 @@ KERNEL layer_norm_total(const double* plain, const double* along, T* dgamma, T* 
             total += plain[at * features + f];
             turned += along[at * features + f];
         }
-        if (dbeta) dbeta[f] = narrowed((float)total);
-        if (dgamma) dgamma[f] = narrowed((float)turned);
+        if (dbeta) dbeta[f] = learned((float)total);
+        if (dgamma) dgamma[f] = learned((float)turned);
     }
 }

@@ -7,8 +7,9 @@ import math
 from graphnet.kernels.cuda.device import LINE, Device, grid_of
 from graphnet.kernels.cuda.kernel import CudaKernel
 from graphnet.kernels.placed import ROWS, Call, Memory, Terms, in_turn
+from graphnet.kernels.wide import inner
 from ops.normalization import LayerNorm
-from ops.operator import Spec, known
+from ops.operator import Operator, Spec, known
 
 __all__ = ["CudaLayerNorm"]
 
@@ -21,10 +22,14 @@ class CudaLayerNorm(CudaKernel):
 
     file = "layer_norm.cu"
 
-    def __init__(self, device: Device, operator: LayerNorm, specs: tuple[Spec | None, ...]) -> None:
+    def __init__(self, device: Device, operator: Operator, specs: tuple[Spec | None, ...]) -> None:
         super().__init__(device, operator, specs)
+        operator = inner(operator)
+        assert isinstance(operator, LayerNorm), "the provider sees to it"
         x, gamma = specs[:2]
         assert x is not None and gamma is not None, "infer saw to it"
+        if gamma.dtype != x.dtype:
+            self._options += ("-DWIDE",)
         self._eps = operator.eps
         self._features = math.prod(known(*gamma.shape))
         self._rows = math.prod(known(*x.shape)) // self._features

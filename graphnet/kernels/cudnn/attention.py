@@ -1,4 +1,4 @@
-"""Attention by cuDNN, in float16: scores never reach memory, forward or in reverse.
+"""Attention by cuDNN, in half precision: scores never reach memory, forward or in reverse.
 
 Source: the cuDNN frontend's documentation, "Attention"; Dao, "FlashAttention-2: Faster Attention
 with Better Parallelism and Work Partitioning", 2023.
@@ -7,14 +7,16 @@ with Better Parallelism and Work Partitioning", 2023.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from graphnet.kernels.cudnn.choice import choose
-from graphnet.kernels.cudnn.computation import Computation, row_strides, whole
+from graphnet.kernels.cudnn.computation import Computation, Plan, row_strides, whole
 from graphnet.kernels.cudnn.library import CudnnError, Library
 from graphnet.kernels.placed import ROWS, Call, Memory, PlacedKernel, Terms
+from graphnet.kernels.wide import inner
 from ops.attention import ScaledDotProductAttention
-from ops.operator import Spec, known
+from ops.operator import Operator, Spec, known
 
 __all__ = ["CudnnAttention"]
 
@@ -22,30 +24,34 @@ _INPUTS = ("query", "key", "value")
 
 
 class CudnnAttention(PlacedKernel):
-    """One attention of known shape, without a mask.
+    """One attention of known shape, without a mask; sums are in float32.
 
     Raises:
-        CudnnError: there is a mask, a window, a soft cap or past keys, the dtype is not float16, or
+        CudnnError: there is a mask, a window, a soft cap or past keys, the dtype is float32, or
             cuDNN refuses the sizes; the features of a head have to be a multiple of 8.
     """
 
     def __init__(
         self,
         library: Library,
-        operator: ScaledDotProductAttention,
+        operator: Operator,
         specs: tuple[Spec | None, ...],
         *,
         exact: bool,
+        tf32: bool,
         forward_alone: bool,
     ) -> None:
         super().__init__(operator, specs)
+        operator = inner(operator)
+        assert isinstance(operator, ScaledDotProductAttention), "nothing else gets here"
         query, key, value = specs[:3]
         assert query is not None and key is not None and value is not None, "infer saw to it"
-        if query.dtype != "float16" or any(spec is not None for spec in specs[3:]):
-            raise CudnnError("expected float16 and no mask")
+        if query.dtype == "float32" or any(spec is not None for spec in specs[3:]):
+            raise CudnnError("expected half precision and no mask")
+        self._dtype = query.dtype
         if operator.past or operator.softcap or operator.window != (None, None):
             raise CudnnError("expected no past keys, no soft cap and no window")
-        self.xp = library.card.xp
+        self.xp = library.device.xp
         self._library, self._exact = library, exact
         heads, groups = operator.heads, operator.key_value_heads or operator.heads
         batch, queries, features = known(*query.shape)
@@ -99,7 +105,7 @@ class CudnnAttention(PlacedKernel):
         return self._backward.bind(arrays, space)
 
     def _write_forward(self) -> Computation:
-        made = Computation(self._library, "float16")
+        made = Computation(self._library, self._dtype)
         query, key, value = (self._read(made, name) for name in _INPUTS)
         y, sums = made.graph.sdpa(
             q=query, k=key, v=value, generate_stats=self._training, **self._options()
@@ -110,7 +116,7 @@ class CudnnAttention(PlacedKernel):
         return made
 
     def _write_backward(self) -> Computation:
-        made = Computation(self._library, "float16")
+        made = Computation(self._library, self._dtype)
         query, key, value, y = (self._read(made, name) for name in (*_INPUTS, "y"))
         found = made.graph.sdpa_backward(
             q=query,
@@ -147,7 +153,7 @@ class CudnnAttention(PlacedKernel):
             options["diagonal_band_right_bound"] = 0
         return options
 
-    def _chosen(self, make: Any, kind: str) -> Any:
+    def _chosen(self, make: Callable[[], Computation], kind: str) -> Plan:
         shapes = ", ".join("x".join(map(str, self._shapes[n])) for n in ("query", "key", "value"))
         what = f"{kind} {shapes}{', causal' * self._causal}"
-        return choose(self._library, make, what, dtype="float16", exact=self._exact)
+        return choose(self._library, make, what, dtype=self._dtype, exact=self._exact)

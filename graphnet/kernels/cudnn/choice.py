@@ -41,6 +41,7 @@ def choose(
     *,
     dtype: str = "float32",
     exact: bool = False,
+    tf32: bool = False,
 ) -> Plan:
     """The fastest plan for a graph.
 
@@ -50,12 +51,15 @@ def choose(
         what: the graph in words, by which the choice is kept.
         dtype: of its tensors.
         exact: rule out methods that magnify rounding.
+        tf32: whether engines may round the inputs of float32 to TF32.
 
     Raises:
         CudnnError: cuDNN refuses the graph, or none of its engines may be used.
     """
-    rules = (*_NEVER, *(_ROUNDED if dtype == "float32" else ()), *(_MAGNIFIED if exact else ()))
-    key = f"{what}, {'exact ' if exact else ''}{dtype}, {library.card.name}, {library.summary}"
+    rounded = _ROUNDED if dtype == "float32" and not tf32 else ()
+    rules = (*_NEVER, *rounded, *(_MAGNIFIED if exact else ()))
+    precision = "exact " * exact + ("tf32" if dtype == "float32" and tf32 else dtype)
+    key = f"{what}, {precision}, {library.name}, {library.summary}"
     known = KEPT.read().get(key)
     if isinstance(known, str):
         for plan in _plans(library, make, rules, known):
@@ -110,18 +114,19 @@ def _plans(
 
 def _seconds(plan: Plan) -> float:
     """How long a plan takes on zeros."""
-    card = plan.library.card
+    library = plan.library
+    xp = library.device.xp
     arrays: dict[str, Any] = {
-        name: card.xp.zeros(operand.nbytes, dtype="uint8")
+        name: xp.zeros(operand.nbytes, dtype="uint8")
         for name, operand in plan.computation.operands.items()
     }
-    call = plan.bind(arrays, card.xp.zeros(plan.nbytes, dtype="uint8"))
+    call = plan.bind(arrays, xp.zeros(plan.nbytes, dtype="uint8"))
     call()
-    card.synchronize()
+    library.synchronize()
     times = []
     for _ in range(RUNS):
         start = time.perf_counter()
         call()
-        card.synchronize()
+        library.synchronize()
         times.append(time.perf_counter() - start)
     return min(times)

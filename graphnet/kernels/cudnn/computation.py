@@ -22,7 +22,7 @@ __all__ = ["ALIGNMENT", "Computation", "Plan", "last_strides", "planar", "row_st
 #: The workspace begins at a multiple of this many bytes.
 ALIGNMENT = 256
 #: cuDNN's names of the dtypes of arrays.
-TYPES = {"float32": "FLOAT", "float16": "HALF"}
+TYPES = {"float32": "FLOAT", "float16": "HALF", "bfloat16": "BFLOAT16"}
 
 
 def row_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -178,14 +178,14 @@ class Plan:
             arrays: by the names of the tensors, all of them.
             space: at least ``nbytes`` of bytes.
         """
-        card, operands = self.library.card, self.computation.operands
+        device, operands = self.library.device, self.computation.operands
         assert set(arrays) == set(operands), (set(arrays), set(operands))
-        pointers = {operands[name].uid: card.address(array) for name, array in arrays.items()}
+        pointers = {operands[name].uid: device.address(array) for name, array in arrays.items()}
         for uid, value in self.computation.constants.items():
             pointers[uid] = value.ctypes.data
         workspace = 0
         if self.nbytes:
-            workspace = -(-card.address(space) // ALIGNMENT) * ALIGNMENT
+            workspace = -(-device.address(space) // ALIGNMENT) * ALIGNMENT
         # the arrays live as long as the call does
         return partial(self._execute, pointers, workspace, (arrays, space))
 

@@ -13,11 +13,11 @@ Source: the cuDNN frontend's documentation, "Convolutions".
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from graphnet.kernels.cuda import device
 from graphnet.kernels.cuda.columns import Columns
 from graphnet.kernels.cuda.rectified import Rectifier
 from graphnet.kernels.cudnn.choice import choose
@@ -54,6 +54,7 @@ class Geometry:
         weight: ``(K, C / groups, *kernel)``.
         windows: over the image.
         exact: rule out methods that magnify rounding.
+        tf32: whether the inputs of float32 may be rounded to TF32.
     """
 
     library: Library
@@ -63,6 +64,7 @@ class Geometry:
     weight: tuple[int, ...]
     windows: Windows
     exact: bool
+    tf32: bool
 
     def __post_init__(self) -> None:
         windows = self.windows
@@ -152,13 +154,13 @@ class Geometry:
             "dilation": [*missing, *windows.dilation],
         }
 
-    def _chosen(self, make: Any, kind: str) -> Plan:
+    def _chosen(self, make: Callable[[], Computation], kind: str) -> Plan:
         windows = self.windows
         what = (
             f"{kind} {_by(self.image)} with {_by(self.weight)}, stride {_by(windows.stride)}, "
             f"padding {windows.padding}, dilation {_by(windows.dilation)}"
         )
-        return choose(self.library, make, what, dtype=self.dtype, exact=self.exact)
+        return choose(self.library, make, what, dtype=self.dtype, exact=self.exact, tf32=self.tf32)
 
 
 class _Convolution(PlacedKernel):
@@ -178,11 +180,10 @@ class _Convolution(PlacedKernel):
         super().__init__(operator, specs)
         x, _, bias = (*specs, None)[:3]
         assert x is not None, "infer saw to it"
-        self.xp = library.card.xp
+        self.xp = library.device.xp
         self._geometry = geometry
         self._dtype = x.dtype
-        self._card = device.get_device()
-        self._columns = Columns(self._card, self.results[0])
+        self._columns = Columns(library.device, self.results[0])
         self._has_bias = bias is not None
         #: Bytes of the weight in cuDNN's order, in whole lines; none where it lies so already.
         weight = Spec(geometry.weight, x.dtype)
@@ -241,6 +242,7 @@ class CudnnConv(_Convolution):
         specs: tuple[Spec | None, ...],
         *,
         exact: bool,
+        tf32: bool,
         forward_alone: bool,
     ) -> None:
         x, weight = specs[:2]
@@ -248,11 +250,13 @@ class CudnnConv(_Convolution):
         shape = known(*x.shape)
         windows = operator.windows(x)
         result = (shape[0], operator.filters, *windows.out)
-        geometry = Geometry(library, x.dtype, shape, result, known(*weight.shape), windows, exact)
+        geometry = Geometry(
+            library, x.dtype, shape, result, known(*weight.shape), windows, exact, tf32
+        )
         super().__init__(library, operator, specs, geometry)
         self._relu = isinstance(operator, ConvReLU)
         self._added = len(specs) > 3 and specs[3] is not None
-        self._rectifier = Rectifier(self._card, self.results[0])
+        self._rectifier = Rectifier(library.device, self.results[0])
         self._forward, self._rest = self._find_forward()
         self.method = self._forward.method
         backward = 0
@@ -328,6 +332,7 @@ class CudnnConvTranspose(_Convolution):
         specs: tuple[Spec | None, ...],
         *,
         exact: bool,
+        tf32: bool,
         forward_alone: bool,
     ) -> None:
         x, weight = specs[:2]
@@ -335,7 +340,9 @@ class CudnnConvTranspose(_Convolution):
         shape = known(*x.shape)
         windows = operator.windows(x)
         image = (shape[0], operator.filters, *windows.size)
-        geometry = Geometry(library, x.dtype, image, shape, known(*weight.shape), windows, exact)
+        geometry = Geometry(
+            library, x.dtype, image, shape, known(*weight.shape), windows, exact, tf32
+        )
         super().__init__(library, operator, specs, geometry)
         self._forward = geometry.data()
         self.method = self._forward.method

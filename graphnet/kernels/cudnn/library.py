@@ -1,4 +1,4 @@
-"""cuDNN through its frontend: whether it works here, its handle, and the card it is for.
+"""cuDNN through its frontend: whether it works here, and its handle on a device.
 
 The package is ``nvidia-cudnn-frontend``, imported as ``cudnn``, which finds cuDNN itself among the
 installed packages or on the library path.  Where one of them is missing or does not load,
@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import functools
 import warnings
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from graphnet.backends import BackendError
-from graphnet.backends.cupy_backend import import_cupy
+from graphnet.kernels.cuda.device import Device, get_device
 
-__all__ = ["Card", "CudnnError", "Library", "find_library"]
+__all__ = ["CudnnError", "Library", "find_library"]
 
 #: cuDNN's own number of the first version whose graphs are asked for: 9.0.0.
 OLDEST = 90000
@@ -27,71 +28,30 @@ class CudnnError(RuntimeError):
     """cuDNN cannot be used, or refuses a graph; the message says why."""
 
 
-class Card(Protocol):
-    """What cuDNN has to be told of the arrays it works on.
-
-    Attributes:
-        xp: the library of the arrays.
-        name: of the card.
-    """
-
-    xp: Any
-    name: str
-
-    def address(self, array: Any) -> int:
-        """Where the memory of an array begins."""
-        ...
-
-    def stream(self) -> int:
-        """The current stream, on which work is enqueued."""
-        ...
-
-    def synchronize(self) -> None:
-        """Wait until all work is done."""
-        ...
-
-
-class _CupyCard:
-    """The current CUDA device, by CuPy."""
-
-    def __init__(self) -> None:
-        self.xp = import_cupy()
-        runtime = self.xp.cuda.runtime
-        properties = runtime.getDeviceProperties(runtime.getDevice())
-        self.name: str = properties["name"].decode()
-
-    def address(self, array: Any) -> int:
-        """Where the memory of an array begins."""
-        return int(array.data.ptr)
-
-    def stream(self) -> int:
-        """The current stream, which is the capturing one while steps are captured."""
-        return int(self.xp.cuda.get_current_stream().ptr)
-
-    def synchronize(self) -> None:
-        """Wait until all work is done."""
-        self.xp.cuda.Device().synchronize()
-
-
 class Library:
-    """The frontend, with a handle of cuDNN for one card.
+    """The frontend, with a handle of cuDNN for one device.
 
     Args:
         frontend: the module ``cudnn``.
-        card: whose arrays are meant.
+        device: whose arrays are meant.
+        name: of the device.
+        synchronize: waits until the device has done all that was enqueued.
 
     Raises:
         CudnnError: the module is no frontend, or cuDNN is too old.
     """
 
-    def __init__(self, frontend: Any, card: Card) -> None:
+    def __init__(
+        self, frontend: Any, device: Device, name: str, synchronize: Callable[[], None]
+    ) -> None:
         if not hasattr(frontend, "pygraph"):
             raise CudnnError(f"the module cudnn is not NVIDIA's frontend: {_INSTALL}")
         number = int(frontend.backend_version())
         self.version = f"{number // 10000}.{number // 100 % 100}.{number % 100}"
         if number < OLDEST:
             raise CudnnError(f"expected cuDNN 9 or newer, received {self.version}: {_INSTALL}")
-        self.frontend, self.card = frontend, card
+        self.frontend, self.device = frontend, device
+        self.name, self.synchronize = name, synchronize
         self.handle: int = frontend.create_handle()
         self._stream: int | None = None
         #: What refuses a graph.
@@ -104,7 +64,7 @@ class Library:
 
     def follow(self) -> None:
         """Let what is executed next go to the current stream."""
-        stream = self.card.stream()
+        stream = self.device.stream
         if stream != self._stream:
             self.frontend.set_stream(handle=self.handle, stream=stream)
             self._stream = stream
@@ -117,11 +77,12 @@ def find_library() -> Library | None:
     Without CuPy there is nothing to compute on, which is not worth a warning.
     """
     try:
-        card = _CupyCard()
+        found = get_device()
+        name, synchronize = _describe(found.xp)
     except (BackendError, RuntimeError):  # no CuPy, or no card: the backend says so itself
         return None
     try:
-        return Library(load_frontend(), card)
+        return Library(load_frontend(), found, name, synchronize)
     except Exception as error:  # whatever a broken installation raises
         problem = (
             str(error) if isinstance(error, CudnnError) else f"{type(error).__name__}: {error}"
@@ -132,6 +93,13 @@ def find_library() -> Library | None:
             stacklevel=2,
         )
         return None
+
+
+def _describe(cupy: Any) -> tuple[str, Callable[[], None]]:
+    """The name of the current card, and what waits for it."""
+    runtime = cupy.cuda.runtime
+    properties = runtime.getDeviceProperties(runtime.getDevice())
+    return properties["name"].decode(), cupy.cuda.Device().synchronize
 
 
 def load_frontend() -> Any:

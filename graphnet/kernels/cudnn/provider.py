@@ -12,6 +12,7 @@ from graphnet.kernels.cudnn.attention import CudnnAttention
 from graphnet.kernels.cudnn.computation import TYPES
 from graphnet.kernels.cudnn.convolution import CudnnConv, CudnnConvTranspose
 from graphnet.kernels.cudnn.library import CudnnError
+from graphnet.kernels.wide import Wide, inner
 from ops.attention import ScaledDotProductAttention
 from ops.conv_transpose import ConvTranspose
 from ops.convolution import Conv
@@ -28,12 +29,16 @@ KINDS: dict[type[Operator], Callable[..., Any]] = {
     ScaledDotProductAttention: CudnnAttention,
 }
 
+#: Those that sum in float32 whatever the dtype of their inputs.
+SUMMED = frozenset((ScaledDotProductAttention,))
+
 
 def prepare(
     operator: Operator,
     specs: tuple[Spec | None, ...],
     *,
     exact: bool = False,
+    tf32: bool = False,
     forward_alone: bool = False,
 ) -> Any:
     """A kernel of cuDNN for inputs of these specs; None where there is none.
@@ -42,9 +47,13 @@ def prepare(
         operator: what is computed.
         specs: of its inputs.
         exact: use no method whose rounding is larger than that of plain sums.
+        tf32: whether factors of products may be rounded to TF32.
         forward_alone: there will be no reverse pass.
     """
-    kind = KINDS.get(type(operator))
+    computed = inner(operator)
+    kind = KINDS.get(type(computed))
+    if isinstance(operator, Wide) and type(computed) not in SUMMED:
+        return None
     if kind is None or any(s is not None and not s.elements for s in specs):
         return None
     dtypes = {spec.dtype for spec in specs if spec is not None}
@@ -54,7 +63,7 @@ def prepare(
     if found is None:
         return None
     try:
-        return kind(found, operator, specs, exact=exact, forward_alone=forward_alone)
+        return kind(found, operator, specs, exact=exact, tf32=tf32, forward_alone=forward_alone)
     except CudnnError:  # cuDNN refuses these sizes
         return None
 

@@ -1,0 +1,13 @@
+// The same numbers elsewhere, or in another type.
+
+KERNEL copy(const T* x, T* y, Int size) {
+    for (Int at = FIRST; at < size; at += STRIDE) y[at] = x[at];
+}
+
+KERNEL widen(const T* x, float* y, Int size) {
+    for (Int at = FIRST; at < size; at += STRIDE) y[at] = widened(x[at]);
+}
+
+KERNEL narrow(const float* x, T* y, Int size) {
+    for (Int at = FIRST; at < size; at += STRIDE) y[at] = narrowed(x[at]);
+}
