@@ -130,16 +130,17 @@ def run(options: argparse.Namespace) -> None:
 def _run_on_cifar(backend: Backend, options: argparse.Namespace) -> None:
     """Time the way to an accuracy; the program fails where it is not reached."""
     figures = speed_run(
-        *read(options.cifar), backend, accuracy=options.accuracy, epochs=options.epochs
-    )
+        *read(options.cifar), backend, accuracy=options.accuracy, epochs=options.epochs,
+        precision=options.precision,
+    )  # fmt: skip
     print(
         f"{figures['accuracy']:.2%} after {figures['epochs']} epochs and "
         f"{figures['seconds']:.1f} s of training, {figures['prepared']:.1f} s before it, "
-        f"on {backend.describe()}"
+        f"in {options.precision} on {backend.describe()}"
     )
     if options.json:
-        versions = {"card": backend.describe()}
-        write_json(options.json, {"benchmark": "gpu --cifar", "versions": versions, **figures})
+        figures |= {"precision": options.precision, "versions": {"card": backend.describe()}}
+        write_json(options.json, {"benchmark": "gpu --cifar", **figures})
     if not figures["reached"]:
         raise SystemExit(f"{options.accuracy:.2%} was not reached")
 

@@ -5,7 +5,7 @@ classified.  What is done once for a card, compiling kernels and measuring engin
 copy of the network before it starts, and told by itself.  The data lie on the card as bytes.
 
 Source: the network and its schedule follow Page, "How to Train Your ResNet", 2018, without label
-smoothing and in float32.
+smoothing.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ def speed_run(
     epochs: int,
     batch: int = 512,
     seed: int = 0,
+    precision: str = "fast",
     graph: gn.Graph | None = None,
 ) -> dict[str, Any]:
     """Train until the accuracy is reached, or all epochs are over.
@@ -100,9 +101,9 @@ def speed_run(
         weight_decay=DECAY,
     )
     start = time.perf_counter()
-    _train(gn.Executor(graph, backend, seed=seed), optimizer, batches, tested)
+    _train(gn.Executor(graph, backend, seed=seed, precision=precision), optimizer, batches, tested)
     prepared = time.perf_counter() - start
-    net = gn.Executor(graph, backend, seed=seed)
+    net = gn.Executor(graph, backend, seed=seed, precision=precision)
     step = net.training_step(optimizer)
     seconds, found, epoch = 0.0, 0.0, 0
     while epoch < epochs and found < accuracy:

@@ -49,6 +49,14 @@ def test_training_ends_where_the_accuracy_is_reached(backend, capsys):
     assert "epoch 1:" in capsys.readouterr().out
 
 
+def test_a_run_in_half_precision_goes_through(emulated):  # noqa: F811
+    figures = speed_run(
+        stripes(64, 0), stripes(20, 1), EmulatedBackend(), accuracy=0.01, epochs=2, batch=32,
+        precision="float16", graph=small(),
+    )  # fmt: skip
+    assert 1 <= figures["epochs"] <= 2
+
+
 def test_an_accuracy_that_is_not_reached_is_said(backend):
     figures = speed_run(
         stripes(64, 0), stripes(20, 1), backend, accuracy=1.1, epochs=1, batch=32, graph=small()
