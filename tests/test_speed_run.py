@@ -66,7 +66,7 @@ def test_an_accuracy_that_is_not_reached_is_said(backend):
 
 def test_what_differs_is_learned():
     figures = speed_run(
-        stripes(512, 0), stripes(200, 1), get_backend("numpy"), accuracy=0.4, epochs=5, batch=32,
+        stripes(512, 0), stripes(200, 1), get_backend("numpy"), accuracy=0.4, epochs=8, batch=32,
         graph=small(),
     )  # fmt: skip
     assert figures["reached"], figures

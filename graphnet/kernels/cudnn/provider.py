@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 from graphnet.backends import BackendError
 from graphnet.backends.cupy_backend import import_cupy
 from graphnet.kernels.cudnn import library
-from graphnet.kernels.cudnn.attention import CudnnAttention
 from graphnet.kernels.cudnn.computation import TYPES
-from graphnet.kernels.cudnn.convolution import CudnnConv, CudnnConvTranspose
 from graphnet.kernels.cudnn.library import CudnnError
 from graphnet.kernels.wide import Wide, inner
-from ops.attention import ScaledDotProductAttention
 from ops.conv_transpose import ConvTranspose
 from ops.convolution import Conv
 from ops.fused import ConvReLU
 from ops.operator import Operator, Spec
 
-__all__ = ["KINDS", "prepare", "status"]
+__all__ = ["kinds", "prepare", "status"]
 
-#: The kernel of each operator; none for what is derived from it.
-KINDS: dict[type[Operator], Callable[..., Any]] = {
-    Conv: CudnnConv,
-    ConvReLU: CudnnConv,
-    ConvTranspose: CudnnConvTranspose,
-    ScaledDotProductAttention: CudnnAttention,
-}
 
-#: Those that sum in float32 whatever the dtype of their inputs.
-SUMMED = frozenset((ScaledDotProductAttention,))
+@functools.cache
+def kinds() -> dict[type[Operator], Callable[..., Any]]:
+    """The kernel of each operator; none for what is derived from it."""
+    from graphnet.kernels.cudnn.attention import CudnnAttention
+    from graphnet.kernels.cudnn.convolution import CudnnConv, CudnnConvTranspose
+    from ops.attention import ScaledDotProductAttention
+
+    return {
+        Conv: CudnnConv,
+        ConvReLU: CudnnConv,
+        ConvTranspose: CudnnConvTranspose,
+        ScaledDotProductAttention: CudnnAttention,
+    }
 
 
 def prepare(
@@ -50,17 +52,17 @@ def prepare(
         tf32: whether factors of products may be rounded to TF32.
         forward_alone: there will be no reverse pass.
     """
-    computed = inner(operator)
-    kind = KINDS.get(type(computed))
-    if isinstance(operator, Wide) and type(computed) not in SUMMED:
-        return None
-    if kind is None or any(s is not None and not s.elements for s in specs):
-        return None
     dtypes = {spec.dtype for spec in specs if spec is not None}
-    if len(dtypes) != 1 or not dtypes <= set(TYPES):
+    if len(dtypes) != 1 or not dtypes <= TYPES.keys():
         return None
     found = library.find_library()
-    if found is None:
+    if found is None or any(spec is not None and not spec.elements for spec in specs):
+        return None
+    computed = inner(operator)
+    kind = kinds().get(type(computed))
+    # of what is wide, attention alone sums in float32 whatever the dtype of its inputs
+    narrow = isinstance(operator, Wide) and isinstance(computed, Conv | ConvTranspose)
+    if kind is None or narrow:
         return None
     try:
         return kind(found, operator, specs, exact=exact, tf32=tf32, forward_alone=forward_alone)
