@@ -21,7 +21,7 @@ from benchmarks.timing import alternate, machine, write_json
 from graphnet.draw import render_table
 from graphnet.kernels import PROVIDERS as KERNELS
 from graphnet.kernels import PlacedKernel
-from graphnet.kernels.placed import Memory, allocate, in_turn
+from graphnet.kernels.placed import ROWS, Memory, allocate, in_turn
 from ops import Conv, MaxPool, Operator, Spec
 
 #: What computes, with the kernels it asks for in turn.
@@ -136,7 +136,7 @@ def _called(kernel: Any, inputs: tuple[np.ndarray, ...], dy: np.ndarray) -> _Sid
 
 def _bound(kernel: PlacedKernel, inputs: tuple[np.ndarray, ...], dy: np.ndarray) -> _Side:
     """A kernel that is bound to its memory, as in a program."""
-    terms = kernel.terms
+    terms = kernel.terms.settled(ROWS)  # a kernel that takes either gets images as they are fed
     specs = [Spec(x.shape, x.dtype.name) for x in inputs]
     memory = Memory(
         [allocate(spec, layout) for spec, layout in zip(specs, terms.inputs, strict=False)],

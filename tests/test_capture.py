@@ -20,6 +20,7 @@ from graphnet.kernels.cuda.layer_norm import CudaLayerNorm
 from graphnet.kernels.cuda.optimizers import CudaUpdate
 from graphnet.kernels.placed import ROWS, PlacedKernel, Terms
 from ops import (
+    Add,
     AvgPool,
     BatchNorm,
     Conv,
@@ -149,6 +150,28 @@ def test_a_larger_batch_moves_the_block_and_smaller_ones_are_captured_anew(make_
     assert all(replay.is_captured for replay in replays_of(step))
     for one, two in zip(plain, found, strict=True):
         np.testing.assert_array_equal(two, one)
+
+
+def deep():
+    image, label = gn.Input("image", ("N", 3, 8, 8)), gn.Input("label", ("N",), "int64")
+    x = image
+    for _ in range(4):
+        x = ReLU()(Add()(BatchNorm()(Tanh()(x)), x))
+    logits = Linear(5)(x)
+    return gn.Graph(logits=logits, loss=SoftmaxCrossEntropy()(logits, label))
+
+
+def test_what_is_computed_again_under_a_memory_limit_is_captured_too(make_backend):
+    results, sizes = [], []
+    for share, capture in ((None, False), (0.85, False), (0.85, True)):
+        limit = None if share is None else int(share * sizes[0])
+        net = gn.Executor(deep(), make_backend(), memory_limit=limit)
+        step = net.training_step(gn.optim.Adam(), capture=capture)
+        feeds = feeds_of(net.graph, 8)
+        results.append([net.to_host(step(**feeds)["loss"]) for _ in range(4)])
+        sizes.append(net.planned_bytes(8, training=True))
+    assert step.uncaptured == "" and sizes[2] == sizes[1] <= 0.85 * sizes[0]
+    assert results[0] == results[1] == results[2]
 
 
 def test_results_stay_as_they_are_when_the_next_step_comes(make_backend):

@@ -16,7 +16,7 @@ from graphnet.executor.errors import ExecutorError
 from graphnet.kernels import cuda
 from graphnet.kernels.cuda.optimizers import NUMBERS, CudaUpdate
 from graphnet.kernels.wide import Wide
-from graphnet.passes import narrow
+from graphnet.passes.narrow import narrow
 from ops import (
     BatchNorm,
     BatchNormInference,

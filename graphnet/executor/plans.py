@@ -15,7 +15,7 @@ from graphnet.executor.precision import NARROW
 from graphnet.graph import Graph
 from graphnet.kernels import PlacedKernel, Provider
 from graphnet.kernels.tools import HOST, DeviceTools, Tools
-from graphnet.passes import chain, fold, for_inference, fuse, narrow, sink
+from graphnet.passes import chain, fold, for_inference, fuse, sink
 from graphnet.plan import Plan, Reverse, make_plan, make_reverse
 from graphnet.program import Program, ReverseProgram
 from graphnet.recompute import schemes
@@ -97,6 +97,8 @@ class Plans:
             if self._chains:
                 graph = chain(graph)
             if self._precision in NARROW:
+                from graphnet.passes.narrow import narrow
+
                 graph = narrow(graph, self._precision)
             self._forms[key] = graph
         return self._forms[key]

@@ -10,9 +10,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from llvmlite import ir
+from numba import njit, prange, types
+from numba.extending import intrinsic
 
 from graphnet.kernels.compiled.rows import FAST
+from graphnet.kernels.compiled.vector import ENTRIES, Vectors
 from graphnet.kernels.placed import LAST, SAME, Call, Memory, PlacedKernel, Terms, is_arranged, last
 from ops.operator import Spec, known
 from ops.pooling import MaxPool
@@ -76,16 +79,68 @@ def _planes(array: Any) -> Any:
     return array.reshape(-1, *array.shape[2:])
 
 
+@intrinsic
+def _largest_of_windows(typing: Any, top: Any, low: Any, y: Any, winner: Any) -> Any:
+    """Pool a vector of windows: two of entries from ``top`` on, and two from ``low`` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        top_at, low_at, y_at, winner_at = arguments
+        v = Vectors(builder, ENTRIES)
+        entries = []
+        for at in (top_at, low_at):
+            near, far = v.load(at), v.load(builder.add(at, ir.Constant(at.type, 4 * ENTRIES)))
+            entries += [v.shuffled(near, far, range(odd, 2 * ENTRIES, 2)) for odd in (0, 1)]
+        best, place = v.largest(entries)
+        v.store(best, y_at)
+        builder.store(place, builder.inttoptr(winner_at, place.type.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(*(types.intp,) * 4), generate
+
+
+@intrinsic
+def _gradients_of_windows(typing: Any, winner: Any, dy: Any, top: Any, low: Any) -> Any:
+    """The gradients of a vector of windows, where :func:`_largest_of_windows` found entries."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        winner_at, dy_at, top_at, low_at = arguments
+        v = Vectors(builder, ENTRIES)
+        places, gradient = v.bytes_at(winner_at), v.load(dy_at)
+        won = [
+            builder.select(
+                builder.icmp_unsigned("==", places, ir.Constant(places.type, [number] * ENTRIES)),
+                gradient,
+                v.constant(0.0),
+            )
+            for number in range(4)
+        ]
+        # one entry of the left, one of the right, and so on
+        order = [i + side for i in range(ENTRIES) for side in (0, ENTRIES)]
+        for at, (left, right) in ((top_at, won[:2]), (low_at, won[2:])):
+            v.store(v.shuffled(left, right, order[:ENTRIES]), at)
+            far = builder.add(at, ir.Constant(at.type, 4 * ENTRIES))
+            v.store(v.shuffled(left, right, order[ENTRIES:]), far)
+        return context.get_dummy_value()
+
+    return types.void(*(types.intp,) * 4), generate
+
+
 @njit(**FAST)
 def _forward_rows(x, y, winner, threads):
     """Windows of 2x2, side by side, of planes."""
     planes, down, across = y.shape
+    whole = across // ENTRIES * ENTRIES
     for thread in prange(threads):
         for n in range(planes * thread // threads, planes * (thread + 1) // threads):
             for i in range(down):
-                top, low = x[n, 2 * i, : 2 * across], x[n, 2 * i + 1, : 2 * across]
+                top, low = x[n, 2 * i], x[n, 2 * i + 1]
                 largest, number = y[n, i], winner[n, i]
-                for j in range(largest.size):
+                for j in range(0, whole, ENTRIES):
+                    _largest_of_windows(
+                        top.ctypes.data + 8 * j, low.ctypes.data + 8 * j,
+                        largest.ctypes.data + 4 * j, number.ctypes.data + j,
+                    )  # fmt: skip
+                for j in range(whole, across):
                     best, place = top[2 * j], np.uint8(0)
                     # a NaN is larger than all others, and the first one stays
                     entry = top[2 * j + 1]
@@ -106,12 +161,18 @@ def _backward_rows(winner, dy, dx, threads):
     planes, down, across = dy.shape
     height, width = dx.shape[1:]
     nothing = np.float32(0)
+    whole = across // ENTRIES * ENTRIES
     for thread in prange(threads):
         for n in range(planes * thread // threads, planes * (thread + 1) // threads):
             for i in range(down):
                 arriving, number = dy[n, i], winner[n, i]
                 top, low = dx[n, 2 * i], dx[n, 2 * i + 1]
-                for j in range(arriving.size):
+                for j in range(0, whole, ENTRIES):
+                    _gradients_of_windows(
+                        number.ctypes.data + j, arriving.ctypes.data + 4 * j,
+                        top.ctypes.data + 8 * j, low.ctypes.data + 8 * j,
+                    )  # fmt: skip
+                for j in range(whole, across):
                     gradient, place = arriving[j], number[j]
                     top[2 * j] = gradient if place == 0 else nothing
                     top[2 * j + 1] = gradient if place == 1 else nothing

@@ -72,8 +72,9 @@ class ScatteredConv(DirectConv):
             np.empty((self._threads, height * width * channels + vectors * TAPS), "float32"),
         )
         call = partial(
-            _scatter, weight, dy, dx, self._shape, width * channels, room, (0,) * rows, more,
-            (0,) * (rows - 1), fewer, (0,) * held, (0,) * vectors, self._threads,
+            _scatter, weight, dy, dx.reshape(*dx.shape[:2], -1), self._shape, width * channels,
+            room, (0,) * rows, more, (0,) * (rows - 1), fewer, (0,) * held, (0,) * vectors,
+            self._threads,
         )  # fmt: skip
         return [call]
 
@@ -146,7 +147,8 @@ def _scatter(
     packed, images = room
     filters, channels = weight.shape[:2]
     batch, down, across = dy.shape[:3]
-    height, width = dx.shape[1:3]
+    # neighbours share entries: reading one just after another wrote it would have to wait
+    apart = across // len(held)
     for p in range(kernel_h):
         for f in range(filters):
             for q in range(kernel_w):
@@ -163,36 +165,33 @@ def _scatter(
                 target = image.ctypes.data + 4 * i * stride_h * line
                 row = 0
                 for group in range(more + fewer):
-                    j = 0
-                    while j < across:
-                        whole = j + len(held) <= across
-                        at = source + j * dy_step
-                        to = target + j * step + 4 * row * line
-                        factors = weights_at + row * weights_step
-                        if group < more and whole:
+                    factors = weights_at + row * weights_step
+                    to = target + 4 * row * line
+                    for j in range(apart):
+                        if group < more:
                             _add_taps(
-                                at, dy_step, filters, factors, weights_step, to, 4 * line, step,
-                                rows, held, vectors,
-                            )  # fmt: skip
-                        elif group < more:
-                            _add_taps(
-                                at, dy_step, filters, factors, weights_step, to, 4 * line, step,
-                                rows, (0,), vectors,
-                            )  # fmt: skip
-                        elif whole:
-                            _add_taps(
-                                at, dy_step, filters, factors, weights_step, to, 4 * line, step,
-                                less_rows, held, vectors,
+                                source + j * dy_step, apart * dy_step, filters, factors,
+                                weights_step, to + j * step, 4 * line, apart * step, rows, held,
+                                vectors,
                             )  # fmt: skip
                         else:
                             _add_taps(
-                                at, dy_step, filters, factors, weights_step, to, 4 * line, step,
-                                less_rows, (0,), vectors,
+                                source + j * dy_step, apart * dy_step, filters, factors,
+                                weights_step, to + j * step, 4 * line, apart * step, less_rows,
+                                held, vectors,
                             )  # fmt: skip
-                        j += len(held) if whole else 1
+                    for j in range(apart * len(held), across):
+                        if group < more:
+                            _add_taps(
+                                source + j * dy_step, dy_step, filters, factors, weights_step,
+                                to + j * step, 4 * line, step, rows, (0,), vectors,
+                            )  # fmt: skip
+                        else:
+                            _add_taps(
+                                source + j * dy_step, dy_step, filters, factors, weights_step,
+                                to + j * step, 4 * line, step, less_rows, (0,), vectors,
+                            )  # fmt: skip
                     row += len(rows) if group < more else len(less_rows)
-            for row in range(height):
+            for row in range(dx.shape[1]):
                 start = (row + top) * line + left * channels
-                for column in range(width):
-                    for c in range(channels):
-                        dx[n, row, column, c] = image[start + column * channels + c]
+                dx[n, row, :] = image[start : start + dx.shape[2]]

@@ -171,10 +171,7 @@ class Vectors:
                     upper = [k if not k & step else width + k - step for k in range(width)]
                     lower = [k + step if not k & step else width + k for k in range(width)]
                     found[i], found[i + step] = (
-                        self._builder.shuffle_vector(
-                            a, b, ir.Constant(ir.VectorType(ir.IntType(32), width), order)
-                        )
-                        for order in (upper, lower)
+                        self.shuffled(a, b, order) for order in (upper, lower)
                     )
             step *= 2
         return found
@@ -208,8 +205,6 @@ class Vectors:
     def largest_of_four(self, four: Sequence[Any], bias: Any, y: Any, winner: Any) -> None:
         """Write the largest of four vectors plus a bias, rectified, and which of them it was.
 
-        A NaN is larger than all others, and the first one stays.
-
         Args:
             four: the vectors.
             bias: address of another one.
@@ -217,18 +212,37 @@ class Vectors:
             winner: address of as many bytes, from 0 to 3.
         """
         builder = self._builder
+        best, place = self.largest(four)
+        total = builder.fadd(best, self.load(bias))
+        negative = builder.fcmp_ordered("<", total, self.constant(0.0))
+        self.store(builder.select(negative, self.constant(0.0), total), y)
+        builder.store(place, builder.inttoptr(winner, place.type.as_pointer()), align=1)
+
+    def largest(self, vectors: Sequence[Any]) -> tuple[Any, Any]:
+        """The largest of some vectors, entry by entry, and the bytes that tell which it was.
+
+        A NaN is larger than all others, and the first one stays.
+        """
+        builder = self._builder
         bytes_ = ir.VectorType(ir.IntType(8), self._width)
-        best, place = four[0], ir.Constant(bytes_, [0] * self._width)
-        for number, other in enumerate(four[1:], start=1):
+        best, place = vectors[0], ir.Constant(bytes_, [0] * self._width)
+        for number, other in enumerate(vectors[1:], start=1):
             larger = builder.and_(
                 builder.fcmp_unordered(">", other, best), builder.fcmp_ordered("==", best, best)
             )
             best = builder.select(larger, other, best)
             place = builder.select(larger, ir.Constant(bytes_, [number] * self._width), place)
-        total = builder.fadd(best, self.load(bias))
-        negative = builder.fcmp_ordered("<", total, self.constant(0.0))
-        self.store(builder.select(negative, self.constant(0.0), total), y)
-        builder.store(place, builder.inttoptr(winner, bytes_.as_pointer()), align=1)
+        return best, place
+
+    def bytes_at(self, address: Any) -> Any:
+        """As many bytes as a vector has entries."""
+        kind = ir.VectorType(ir.IntType(8), self._width)
+        return self._builder.load(self._builder.inttoptr(address, kind.as_pointer()), align=1)
+
+    def shuffled(self, a: Any, b: Any, order: Sequence[int]) -> Any:
+        """The entries of two vectors that ``order`` names; those of ``b`` come after ``a``'s."""
+        numbers = ir.Constant(ir.VectorType(ir.IntType(32), self._width), list(order))
+        return self._builder.shuffle_vector(a, b, numbers)
 
     def numbers(self, address: Any) -> Any:
         """As many integers of 32 bits as a vector has entries."""
