@@ -42,6 +42,7 @@ def prepare(
     exact: bool = False,
     tf32: bool = False,
     forward_alone: bool = False,
+    **options: bool,
 ) -> Any:
     """A kernel of cuDNN for inputs of these specs; None where there is none.
 
@@ -51,6 +52,7 @@ def prepare(
         exact: use no method whose rounding is larger than that of plain sums.
         tf32: whether factors of products may be rounded to TF32.
         forward_alone: there will be no reverse pass.
+        options: none of them changes how anything here is computed.
     """
     dtypes = {spec.dtype for spec in specs if spec is not None}
     if len(dtypes) != 1 or not dtypes <= TYPES.keys():
