@@ -5,9 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks import cpu, gpu, imported, memory, seed
+from benchmarks import chains, cpu, gpu, imported, memory, seed
 
-BENCHMARKS = {"cpu": cpu, "gpu": gpu, "imported": imported, "memory": memory, "seed": seed}
+BENCHMARKS = {
+    "chains": chains,
+    "cpu": cpu,
+    "gpu": gpu,
+    "imported": imported,
+    "memory": memory,
+    "seed": seed,
+}
 
 
 def main() -> None:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import graphnet as gn
-from graphnet.passes import fold, for_inference, fuse, sink
-from ops import Add, BatchNorm, Conv, Dropout, Linear, MaxPool, ReLU
+from graphnet.passes import chain, fold, for_inference, fuse, sink
+from ops import GELU, Add, BatchNorm, Conv, Dropout, Linear, MaxPool, Multiply, ReLU, Sigmoid
 
 FOLDER = Path(__file__).parent / "pictures"
 
@@ -39,11 +39,18 @@ def _fuse() -> gn.Graph:
     return gn.Graph(y=ReLU()(Add()(BatchNorm()(Conv(8, 3, padding=1)(y)), x)))
 
 
+def _chain() -> gn.Graph:
+    x = gn.Input("x", ("N", 64))
+    gate = Sigmoid()(Linear(64)(x))
+    return gn.Graph(y=Add()(Multiply()(GELU()(Linear(64)(x)), gate), x))
+
+
 PASSES: dict[str, tuple[Callable[[], gn.Graph], Callable[[gn.Graph], gn.Graph]]] = {
     "for_inference": (_for_inference, for_inference),
     "fold": (_fold, fold),
     "sink": (_sink, sink),
     "fuse": (_fuse, fuse),
+    "chain": (_chain, chain),
 }
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from graphnet.kernels import Kernel
 from graphnet.kernels.wide import kind
@@ -88,7 +89,7 @@ def medians(runs: Sequence[Sequence[Event]], steps: int) -> list[tuple[float, fl
                     spent[event.step] += event.seconds
             times.append(spent)
     forward, backward = (
-        [statistics.median(each) for each in zip(*times, strict=True)] for times in found.values()
+        [float(np.median(each)) for each in zip(*times, strict=True)] for times in found.values()
     )
     return list(zip(forward, backward, strict=True))
 

@@ -119,6 +119,7 @@ def make_plan(
     dtype: str | None = None,
     exact: bool = False,
     tf32: bool = False,
+    frugal: bool = False,
 ) -> Plan:
     """Bind a graph to a batch size: infer all shapes, choose kernels, find every last use.
 
@@ -131,6 +132,7 @@ def make_plan(
         dtype: replaces every floating dtype of the graph.
         exact: whether methods are ruled out whose rounding is larger than that of plain sums.
         tf32: whether factors of products may be rounded to TF32.
+        frugal: whether kernels keep as little for the reverse pass as they can.
 
     Raises:
         ShapeError: a node does not fit this batch size; the message names it.
@@ -146,7 +148,9 @@ def make_plan(
     for name, node in graph.nodes.items():
         given = tuple(None if v is None else specs[v] for v in node.inputs)
         specs.update(zip(node.outputs, node.infer(given, name), strict=True))
-        provider, kernel = _choose(node, given, providers, differentiate, exact, tf32)
+        provider, kernel = _choose(
+            node, given, providers, differentiate, exact=exact, tf32=tf32, frugal=frugal
+        )
         parts.append((name, node, provider, kernel))
         _collect_domains(graph, node, given, domains)
     access = [
@@ -241,13 +245,10 @@ def _choose(
     specs: tuple[Spec | None, ...],
     providers: Mapping[str, Provider],
     differentiate: bool,
-    exact: bool,
-    tf32: bool,
+    **options: bool,
 ) -> tuple[str, Kernel]:
     for name, provider in providers.items():
-        kernel = provider.prepare(
-            node.operator, specs, exact=exact, tf32=tf32, forward_alone=not differentiate
-        )
+        kernel = provider.prepare(node.operator, specs, forward_alone=not differentiate, **options)
         forward_alone = isinstance(kernel, PlacedKernel) and not kernel.terms.differentiable
         if kernel is not None and not (differentiate and forward_alone):
             return name, kernel

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
-from importlib import metadata
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -136,6 +135,8 @@ def import_cupy() -> Any:
 @functools.cache
 def _wheels() -> tuple[str, ...]:
     """The distributions of CuPy that are installed."""
+    from importlib import metadata  # takes longer than all else here
+
     found = []
     for name in _WHEELS:
         try:

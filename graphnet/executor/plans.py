@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -94,8 +94,8 @@ class Plans:
                 if not training and not differentiate:
                     graph = fold(graph)
                 graph = fuse(sink(graph), self.fuses)
-            if self._chains:
-                graph = chain(graph)
+            if self._chains is not None:
+                graph = chain(graph, self._chains)
             if self._precision in NARROW:
                 from graphnet.passes.narrow import narrow
 
@@ -110,9 +110,14 @@ class Plans:
         return frozenset().union(*(provider.fused for provider in working))
 
     @cached_property
-    def _chains(self) -> bool:
-        """Whether there are kernels for chains of elementwise operators."""
-        return bool(self.fuses) and any(p.chains for p in self._providers.values())
+    def _chains(self) -> Callable[[Operator], bool] | None:
+        """Which operators there are kernels for within chains; None where there are none."""
+        if self._debug or self._dtype not in (None, "float32"):
+            return None
+        serves = [p.chains for p in self._providers.values() if p.chains and p.status()[0]]
+        if not serves:
+            return None
+        return lambda operator: any(each(operator) for each in serves)
 
     def find(
         self, training: bool, outputs: tuple[str, ...], batch: int, differentiate: bool
@@ -135,6 +140,7 @@ class Plans:
                 dtype=self._dtype,
                 exact=self._precision == "exact",
                 tf32=self._precision == "tf32",
+                frugal=self._memory_limit is not None,
             )
             planned = self._lay_out(plan)
         self.kept[key] = planned

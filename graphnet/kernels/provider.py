@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from graphnet.kernels import compiled, cuda, cudnn, naive, onednn, reference
 from graphnet.kernels.advance import Advance, Update
+from graphnet.kernels.chain import is_elementwise
 from graphnet.optim import Optimizer
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU
 from ops.operator import Operator
@@ -35,8 +36,9 @@ class Provider:
         summary: one line on what it computes.
         prepare: given an operator and the specs of its inputs, a kernel for them or None.  By
             name it is told ``exact``, to use no method whose rounding is larger than that of
-            plain sums, ``tf32``, that factors of products may be rounded to TF32, and
-            ``forward_alone``, that there will be no reverse pass.
+            plain sums, ``tf32``, that factors of products may be rounded to TF32,
+            ``forward_alone``, that there will be no reverse pass, and ``frugal``, to keep nothing
+            for it that can be computed again.
         backends: the names of those it runs on; empty for all.
     """
 
@@ -49,8 +51,8 @@ class Provider:
     """The operators it serves of those that fusion makes of layers and what is behind them."""
     precisions: frozenset[str] = frozenset()
     """What it computes in beside the dtypes that are declared, as ``Executor`` is told."""
-    chains: bool = False
-    """Whether it serves chains of elementwise operators."""
+    chains: Callable[[Operator], bool] | None = None
+    """Whether it serves an operator within chains of elementwise ones; None if it serves none."""
     find_advance: Callable[[Optimizer], Advance | None] = lambda optimizer: None
     """A kernel for the step of an optimizer, None where it has none."""
     find_update: Callable[[Optimizer], Callable[..., Update] | None] = lambda optimizer: None
@@ -61,12 +63,13 @@ _NORMALIZED = (BatchNormInferenceReLU, BatchNormReLU)
 
 PROVIDERS = {
     "compiled": Provider(
-        "Winograd's 3x3 convolution, BatchNorm, LayerNorm, ReLU, MaxPool, Resize, Softmax and "
-        "chains of them in float32, by numba and oneDNN, on numpy",
+        "Winograd's 3x3 convolution, BatchNorm, LayerNorm, MaxPool, Resize, Softmax, elementwise "
+        "operators and chains of them in float32, by numba and oneDNN, on numpy",
         compiled.prepare,
         backends=("numpy",),
         status=compiled.status,
         fused=frozenset((*_NORMALIZED, ConvMaxPoolReLU, ConvReLU)),
+        chains=is_elementwise,
         find_advance=compiled.find_advance,
     ),
     "onednn": Provider(
@@ -91,7 +94,7 @@ PROVIDERS = {
         backends=("cupy",),
         status=cuda.status,
         fused=frozenset(_NORMALIZED),
-        chains=True,
+        chains=lambda operator: type(operator) in cuda.FORMULAS,
         precisions=frozenset(("tf32", "float16", "bfloat16")),
         find_update=cuda.find_update,
     ),

@@ -229,10 +229,15 @@ class Chains:
 
     def alone(self, value: Value | None, *kinds: type[Operator]) -> Node | None:
         """The node of one of these kinds that made a value for a single reader."""
-        node = None if value is None else value.producer
-        if node is None or value is None or type(node.operator) not in kinds:
+        node = None if value is None else self.made_alone(value)
+        return node if node is not None and type(node.operator) in kinds else None
+
+    def made_alone(self, value: Value) -> Node | None:
+        """The node whose first output a value is, if it has a single reader."""
+        node = value.producer
+        if node is None or value is not node.outputs[0] or self._readers[value] != 1:
             return None
-        return node if value is node.outputs[0] and self._readers[value] == 1 else None
+        return node
 
     def name(self, *nodes: Node) -> str:
         """What a node is called that stands for several."""

@@ -1,63 +1,16 @@
-"""Addition and ReLU on whole arrays, in one pass each."""
+"""The entries of arrays in the order of their memory, and the sum of two arrays."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-import numpy as np
 from numba import njit, prange
 
-from graphnet.kernels.compiled.rows import FAST, masked
-from graphnet.kernels.placed import SAME, Call, Memory, PlacedKernel, Terms, in_turn, last
-from ops.elementwise import Add
-from ops.operator import Spec
-from ops.rectifier import ReLU
+from graphnet.kernels.compiled.rows import FAST
+from graphnet.kernels.placed import Call, last
 
-__all__ = ["CompiledAdd", "CompiledReLU", "add_to"]
-
-
-class CompiledReLU(PlacedKernel):
-    """``max(x, 0)`` of known shape."""
-
-    def __init__(self, operator: ReLU, specs: tuple[Spec | None, ...], threads: int) -> None:
-        super().__init__(operator, specs)
-        self._threads = threads
-        self.terms = Terms(
-            inputs=(SAME,), outputs=(SAME,), keeps=(0,), over=((0, 0),), over_gradient=((0, 0),)
-        )
-
-    def bind_forward(self, memory: Memory) -> Call:
-        x, y = flat(memory.inputs[0]), flat(memory.outputs[0])
-        return partial(_rectify, x, y, self._threads)
-
-    def bind_backward(self, memory: Memory) -> Call:
-        y, dy, dx = (a[0] for a in (memory.outputs, memory.doutputs, memory.dinputs))
-        return masked(flat(y), flat(dy), flat(dx), self._threads)
-
-
-class CompiledAdd(PlacedKernel):
-    """The sum of two arrays of the same shape."""
-
-    def __init__(self, operator: Add, specs: tuple[Spec | None, ...], threads: int) -> None:
-        super().__init__(operator, specs)
-        self._threads = threads
-        self.terms = Terms(
-            inputs=(SAME, SAME), outputs=(SAME,), over=((0, 0), (0, 1)), over_gradient=((0, 0),)
-        )
-
-    def bind_forward(self, memory: Memory) -> Call:
-        a, b = memory.inputs
-        return partial(_add, flat(a), flat(b), flat(memory.outputs[0]), self._threads)
-
-    def bind_backward(self, memory: Memory) -> Call:
-        (dy,) = memory.doutputs
-        calls = [
-            partial(np.copyto, dx, dy)
-            for dx in memory.dinputs[::-1]
-            if dx is not None and dx.ctypes.data != dy.ctypes.data
-        ]
-        return in_turn(*calls)
+__all__ = ["add_to", "flat"]
 
 
 def add_to(total: Any, more: Any, threads: int) -> Call:
@@ -70,15 +23,6 @@ def flat(x: Any) -> Any:
     if x.flags.c_contiguous:
         return x.reshape(-1)
     return last(x).reshape(-1)
-
-
-@njit(**FAST)
-def _rectify(x, y, threads):
-    for thread in prange(threads):
-        begin, end = x.size * thread // threads, x.size * (thread + 1) // threads
-        source, target = x[begin:end], y[begin:end]
-        for i in range(source.size):
-            target[i] = np.float32(0) if source[i] < 0 else source[i]
 
 
 @njit(**FAST)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from graphnet.kernels.chain import Chain, is_elementwise
 from graphnet.kernels.onednn.library import OneDNNError, find_library
 from graphnet.kernels.onednn.provider import status as onednn_status
 from graphnet.kernels.placed import Call
@@ -18,21 +19,19 @@ from graphnet.optim import Optimizer
 from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.convolution import Conv
 from ops.cross_entropy import SoftmaxCrossEntropy
-from ops.elementwise import Add
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU
 from ops.normalization import LayerNorm
 from ops.operator import Operator, Spec, known
 from ops.pooling import MaxPool
-from ops.rectifier import ReLU
 from ops.resize import Resize
 from ops.softmax import LogSoftmax, Softmax
 
 __all__ = ["added", "find_advance", "prepare", "rearranged", "status"]
 
-#: The operators of which some are computed here; not what is derived from them.
+#: The operators of which some are computed here, beside elementwise ones; not what is derived.
 _SERVED = (
-    Add, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv,
-    ConvMaxPoolReLU, ConvReLU, LayerNorm, LogSoftmax, MaxPool, ReLU, Resize, Softmax,
+    BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv,
+    ConvMaxPoolReLU, ConvReLU, LayerNorm, LogSoftmax, MaxPool, Resize, Softmax,
     SoftmaxCrossEntropy,
 )  # fmt: skip
 #: How many positions of a window a byte tells apart.
@@ -47,6 +46,7 @@ def prepare(
     *,
     exact: bool = False,
     forward_alone: bool = False,
+    frugal: bool = False,
     **options: bool,
 ) -> Any:
     """A compiled kernel for float32 inputs of these specs; None where there is none.
@@ -56,8 +56,10 @@ def prepare(
         specs: of its inputs.
         exact: use no method whose rounding is larger than that of plain sums.
         forward_alone: there will be no reverse pass.
+        frugal: keep nothing for it that can be computed again.
     """
-    if type(operator) not in _SERVED or not numba_works():
+    elementwise = _is_chain(operator)
+    if not (elementwise or type(operator) in _SERVED) or not numba_works():
         return None
     if isinstance(operator, SoftmaxCrossEntropy):
         from graphnet.kernels.compiled.cross_entropy import CompiledCrossEntropy, is_plain
@@ -67,20 +69,20 @@ def prepare(
         return None
     if isinstance(operator, Conv):
         return _convolution(operator, specs, exact=exact, forward_alone=forward_alone)
+    if elementwise:
+        return _chained(operator, specs, forward_alone=forward_alone, frugal=frugal)
     return _simple(operator, specs, thread_count())
 
 
 def _simple(operator: Operator, specs: tuple[Spec | None, ...], threads: int) -> Any:
     """The only kernel there is for an operator; None where it does not serve these specs."""
     from graphnet.kernels.compiled.batch_norm import CompiledBatchNorm, CompiledBatchNormInference
-    from graphnet.kernels.compiled.elementwise import CompiledAdd, CompiledReLU
     from graphnet.kernels.compiled.layer_norm import CompiledLayerNorm
     from graphnet.kernels.compiled.pooling import CompiledMaxPool
     from graphnet.kernels.compiled.resize import CompiledResize
     from graphnet.kernels.compiled.softmax import CompiledSoftmax
 
     kinds: dict[type[Operator], Callable[..., Any]] = {
-        Add: CompiledAdd,
         BatchNorm: CompiledBatchNorm,
         BatchNormInference: CompiledBatchNormInference,
         BatchNormInferenceReLU: CompiledBatchNormInference,
@@ -88,14 +90,11 @@ def _simple(operator: Operator, specs: tuple[Spec | None, ...], threads: int) ->
         LayerNorm: CompiledLayerNorm,
         LogSoftmax: CompiledSoftmax,
         MaxPool: CompiledMaxPool,
-        ReLU: CompiledReLU,
         Resize: CompiledResize,
         Softmax: CompiledSoftmax,
     }
     x = specs[0]
     assert x is not None, "no operator here works without its first input"
-    if isinstance(operator, Add) and len({spec.shape for spec in specs if spec is not None}) > 1:
-        return None
     if isinstance(operator, Resize) and x.rank > 4:
         return None
     if isinstance(operator, MaxPool) and (
@@ -104,6 +103,22 @@ def _simple(operator: Operator, specs: tuple[Spec | None, ...], threads: int) ->
         return None
     kernel = kinds[type(operator)](operator, specs, threads)
     return kernel if getattr(kernel, "serves", True) else None
+
+
+def _is_chain(operator: Operator) -> bool:
+    """Whether an operator is elementwise, or a chain of such operators."""
+    if type(operator) is Chain:
+        return all(map(is_elementwise, operator.parts))
+    return is_elementwise(operator)
+
+
+def _chained(operator: Operator, specs: tuple[Spec | None, ...], **options: bool) -> Any:
+    """The kernel of elementwise operators; None where their inputs would broadcast."""
+    if len({spec for spec in specs if spec is not None}) > 1:
+        return None
+    from graphnet.kernels.compiled.chained import CompiledChain
+
+    return CompiledChain(operator, specs, thread_count(), **options)
 
 
 def _convolution(

@@ -5,7 +5,8 @@ so that a whole training step can be captured.
 """
 
 from graphnet.kernels.cuda.device import status
+from graphnet.kernels.cuda.elementwise import FORMULAS
 from graphnet.kernels.cuda.optimizers import find_update
 from graphnet.kernels.cuda.provider import prepare
 
-__all__ = ["find_update", "prepare", "status"]
+__all__ = ["FORMULAS", "find_update", "prepare", "status"]

@@ -6,7 +6,6 @@ import ctypes
 import functools
 import sys
 from collections.abc import Callable
-from importlib import resources
 from typing import Any, Protocol
 
 from graphnet.backends import BackendError
@@ -118,6 +117,8 @@ def get_device() -> Device:
 @functools.cache
 def source(name: str) -> str:
     """The text of a source of this package, after what all have in common."""
+    from importlib import resources  # takes longer than all else here
+
     folder = resources.files("graphnet.kernels.cuda")
     texts = (folder.joinpath(n).read_text(encoding="utf-8") for n in ("common.cuh", name))
     return "\n".join(texts)

@@ -15,7 +15,6 @@ Source: the oneDNN developer guide and reference, version 3.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import functools
 import os
 import sys
@@ -355,7 +354,8 @@ def _candidates() -> Iterator[str]:
     name = names.get(sys.platform)
     if name is None:
         return
-    import importlib.metadata  # takes longer than all else here
+    import ctypes.util  # both take longer than all else here
+    import importlib.metadata
 
     folders = [Path(sys.prefix) / "lib"]
     for distribution in ("onednn-cpu-gomp",):
