@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import graphnet as gn
 from graphnet.kernels import PROVIDERS, compiled, onednn
 from graphnet.kernels.compiled import provider as compiled_provider
+from graphnet.kernels.kept import VARIABLE
 from graphnet.kernels.onednn import library as onednn_library
 from graphnet.kernels.onednn.library import OneDNNError, find_library
 from graphnet.kernels.placed import LAST, ROWS, allocate
@@ -750,13 +751,10 @@ def choices(monkeypatch, tmp_path):
     """A folder of its own for what is measured."""
     from graphnet.kernels.compiled import choice
 
-    monkeypatch.setenv(choice.VARIABLE, str(tmp_path / "cache"))
-    cached = choice.known_choices, choice._warn
-    for function in cached:
-        function.cache_clear()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
+    choice.KEPT.forget()
     yield choice
-    for function in cached:
-        function.cache_clear()
+    choice.KEPT.forget()
 
 
 def winograd_specs(batch=8, size=8):
@@ -778,9 +776,9 @@ def test_the_fastest_method_is_measured_once_and_kept(choices, monkeypatch):
     assert sorted(measured) == ["data", "data", "forward", "forward", "weights", "weights"]
     names = [type(k).__name__ for k in (kernel._forward, kernel._data, kernel._weights)]
     assert names == ["WinogradConv", "DirectConv", "WinogradConv"]
-    (choice,) = json.loads(choices._path().read_text()).values()
+    (choice,) = json.loads(choices.KEPT.path.read_text()).values()
     assert choice == ["winograd", "direct", "winograd"]
-    choices.known_choices.cache_clear()
+    choices.KEPT.forget()
     compiled.prepare(CONV, winograd_specs())
     assert len(measured) == 6
     # another shape is measured by itself, and at inference forward alone
@@ -814,7 +812,7 @@ class Every(dict):
 @needs_compiled
 @pytest.mark.parametrize("text", ["no json", "[]", '{"a": 1}'])
 def test_a_damaged_file_of_choices_is_as_good_as_none(choices, text):
-    path = choices._path()
+    path = choices.KEPT.path
     path.parent.mkdir()
     path.write_text(text)
     compiled.prepare(CONV, winograd_specs())
@@ -824,7 +822,7 @@ def test_a_damaged_file_of_choices_is_as_good_as_none(choices, text):
 @needs_compiled
 def test_without_a_folder_for_choices_a_warning_says_so_once(choices, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(choices.VARIABLE, str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / "cache"))
     with pytest.warns(RuntimeWarning, match="GRAPHNET_CACHE names a folder"):
         assert compiled.prepare(CONV, winograd_specs()) is not None
     with warnings.catch_warnings():

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 import graphnet as gn
+from graphnet.kernels.cudnn import provider as cudnn_provider
+from graphnet.kernels.cudnn.choice import KEPT
 from ops import (
     GELU,
     Add,
     BatchNorm,
     Conv,
+    ConvTranspose,
     Dropout,
     GlobalAvgPool,
     LayerNorm,
@@ -22,20 +25,35 @@ from ops import (
     Mean,
     Multiply,
     ReLU,
+    ScaledDotProductAttention,
     Sigmoid,
     SoftmaxCrossEntropy,
     Tanh,
 )
 from tests.cards import CountingCupy, cupy_works
 from tests.emulator import EmulatedBackend, emulated  # noqa: F401
+from tests.frontend import install
 
 
-@pytest.fixture(params=["emulated", pytest.param("cupy", marks=pytest.mark.gpu)], autouse=True)
-def make_backend(request):
+class CudnnBackend(EmulatedBackend):
+    """The emulated card with the stand-in for cuDNN."""
+
+    providers = ("cudnn", "cuda", "reference")
+
+
+@pytest.fixture(
+    params=["emulated", "cudnn", pytest.param("cupy", marks=pytest.mark.gpu)], autouse=True
+)
+def make_backend(request, monkeypatch, tmp_path):
     """The class of the backend that networks run on."""
-    if request.param == "emulated":
-        request.getfixturevalue("emulated")
-        return EmulatedBackend
+    if request.param in ("emulated", "cudnn"):
+        emulated = request.getfixturevalue("emulated")
+        if request.param == "emulated":
+            return EmulatedBackend
+        request.addfinalizer(KEPT.forget)
+        monkeypatch.setattr(cudnn_provider, "import_cupy", lambda: None)
+        install(monkeypatch, emulated, tmp_path)
+        return CudnnBackend
     if not cupy_works():
         pytest.skip("no CUDA device")
     return CountingCupy
@@ -176,7 +194,55 @@ def test_what_is_computed_again_under_a_memory_limit_is_the_same(make_backend):
         np.testing.assert_array_equal(gradients[1][name], gradient)
 
 
+def test_convolutions_and_the_relu_behind_them_are_one_node_of_cudnn(make_backend):
+    if "cudnn" not in make_backend.providers:
+        pytest.skip("this backend has no cuDNN")
+    x = gn.Input("x", ("N", 3, 8, 8))
+    y = ConvTranspose(4, 2, stride=2)(ReLU()(Conv(16, 3, padding=1)(x)))
+    net = gn.Executor(gn.Graph(y=y), make_backend())
+    rows = [line for line in net.explain(2, training=True).splitlines() if "Conv" in line]
+    assert len(rows) == 2 and "ConvReLU" in rows[0] and all("cudnn" in row for row in rows)
+    image = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype("float32")
+    wanted = gn.Executor(gn.Graph(y=y), kernels="reference").forward(x=image)["y"]
+    expect_close(net.to_host(net.forward(x=image)["y"]), np.asarray(wanted))
+
+
+def attentive():
+    x, label = gn.Input("image", ("N", 6, 16)), gn.Input("label", ("N",), "int64")
+    heads = (Linear(16, axis=-1)(x) for _ in range(3))
+    y = ScaledDotProductAttention(2, causal=True)(*heads)
+    logits = Linear(5)(y)
+    return gn.Graph(logits=logits, loss=SoftmaxCrossEntropy()(logits, label))
+
+
+@pytest.mark.parametrize("make", [convolutional, attentive])
+@pytest.mark.parametrize("precision", ["fast", "tf32", "float16", "bfloat16"])
+def test_steps_with_cudnn_are_captured_in_every_precision(make_backend, make, precision):
+    if "cudnn" not in make_backend.providers:
+        pytest.skip("this backend has no cuDNN")
+    if make is attentive and precision in ("fast", "tf32"):
+        pytest.skip("attention in float32 is the operator's own")
+    graph = make()
+    net, host = gn.Executor(graph, make_backend(), precision=precision), gn.Executor(graph)
+    table = net.explain(4, training=True)
+    wanted = "ScaledDotProductAttention in float32" if make is attentive else "ConvReLU"
+    assert [line for line in table.splitlines() if wanted in line or "Conv " in line]
+    assert all("cudnn" in line for line in table.splitlines() if wanted in line)
+    steps = [n.training_step(gn.optim.SGD(0.1)) for n in (net, host)]
+    feeds = feeds_of(graph, 4)
+    found, wanted = (
+        float(n.to_host(step(**feeds)["loss"])) for n, step in zip((net, host), steps, strict=True)
+    )
+    # bfloat16 has eight bits of mantissa, of which a loss keeps about seven
+    assert abs(found - wanted) < 0.01 * wanted
+    for _ in range(2):
+        steps[0](**feeds)
+    assert not steps[0].uncaptured
+
+
 def test_what_only_the_processor_fuses_stays_a_chain_of_operators(make_backend):
+    if "cudnn" in make_backend.providers:
+        pytest.skip("cuDNN has a ReLU behind a convolution")
     x = gn.Input("x", ("N", 3, 8, 8))
     y = MaxPool(2)(ReLU()(Conv(16, 3, padding=1)(x)))
     net = gn.Executor(gn.Graph(y=ReLU()(Conv(4, 3)(y))), make_backend())

@@ -32,7 +32,7 @@ class CupyBackend(Backend):
     """
 
     name: ClassVar[str] = "cupy"
-    providers: ClassVar[tuple[str, ...]] = ("cuda", "reference")
+    providers: ClassVar[tuple[str, ...]] = ("cudnn", "cuda", "reference")
     captures: ClassVar[bool] = True
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from graphnet.data.dataset import Splits, stratify
 from graphnet.data.pixels import Pixels, standardize
 
-__all__ = ["load_cifar10"]
+__all__ = ["load_cifar10", "read_cifar10"]
 
 #: The records of one file.
 RECORDS = 10_000
@@ -62,6 +62,36 @@ def load_cifar10(folder: str | Path, validation: int = 5000, seed: int = 0) -> S
     ...
     FileNotFoundError: /nowhere: expected data_batch_1.bin, ...
     """
+    (images, labels), test = read_cifar10(folder)
+    held_out, kept = stratify(labels, (validation,), seed)
+    return standardize(
+        "cifar-10",
+        _CLASSES,
+        (images[kept], labels[kept]),
+        (images[held_out], labels[held_out]),
+        test,
+    )
+
+
+def read_cifar10(folder: str | Path) -> tuple[Pixels, Pixels]:
+    """The 50,000 training images of CIFAR-10 and its 10,000 test images, as bytes.
+
+    They are what :class:`graphnet.data.PixelBatches` takes.
+
+    Shapes:
+        - images: ``(N, 3, 32, 32)`` of uint8, labels: ``(N,)`` of uint8
+
+    Args:
+        folder: as for :func:`load_cifar10`.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`load_cifar10` does.
+
+    >>> read_cifar10("/nowhere")
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: /nowhere: expected data_batch_1.bin, ...
+    """
     folder = Path(folder)
     missing = [file for file in (*_TRAIN, _TEST) if not (folder / file).is_file()]
     if missing:
@@ -74,14 +104,7 @@ def load_cifar10(folder: str | Path, validation: int = 5000, seed: int = 0) -> S
         raise FileNotFoundError(message)
     batches = [_read_batch(folder / file) for file in _TRAIN]
     images, labels = (np.concatenate(arrays) for arrays in zip(*batches, strict=True))
-    held_out, kept = stratify(labels, (validation,), seed)
-    return standardize(
-        "cifar-10",
-        _CLASSES,
-        (images[kept], labels[kept]),
-        (images[held_out], labels[held_out]),
-        _read_batch(folder / _TEST),
-    )
+    return (images, labels), _read_batch(folder / _TEST)
 
 
 def _read_batch(path: Path) -> Pixels:

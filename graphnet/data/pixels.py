@@ -7,7 +7,7 @@ import numpy as np
 from graphnet.data.dataset import Dataset, Splits
 from ops.arrays import Array
 
-__all__ = ["Pixels", "standardize"]
+__all__ = ["Pixels", "standardize", "statistics"]
 
 #: Images ``(N, C, H, W)`` of uint8 and their labels ``(N,)``, as files hold them.
 Pixels = tuple[Array, Array]
@@ -32,7 +32,7 @@ def standardize(
     """
     if not len(train[0]):
         raise ValueError(f"{name}: expected at least one training example, received none")
-    mean, std = _statistics(train[0])
+    mean, std = statistics(train[0])
 
     def scaled(part: Pixels) -> Dataset:
         images, labels = part
@@ -44,8 +44,11 @@ def standardize(
     return Splits(scaled(train), scaled(validation), scaled(test))
 
 
-def _statistics(images: Array) -> Pixels:
-    """Mean and standard deviation per channel, each ``(C, 1, 1)`` of float32."""
+def statistics(images: Array) -> tuple[Array, Array]:
+    """Mean and (biased) standard deviation per channel of bytes, each ``(C, 1, 1)`` of float32.
+
+    The deviation of a channel in which all pixels are equal counts as 1.
+    """
     mean, std = [], []
     for channel in range(images.shape[1]):
         plane = images[:, channel]

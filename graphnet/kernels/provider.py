@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from graphnet.kernels import compiled, cuda, naive, onednn, reference
+from graphnet.kernels import compiled, cuda, cudnn, naive, onednn, reference
 from graphnet.kernels.advance import Advance, Update
 from graphnet.kernels.chain import is_elementwise
 from graphnet.optim import Optimizer
@@ -78,6 +78,14 @@ PROVIDERS = {
         onednn.prepare,
         backends=("numpy",),
         status=onednn.status,
+    ),
+    "cudnn": Provider(
+        "Conv, with an addition and ReLU behind it, ConvTranspose, and in half precision "
+        "ScaledDotProductAttention, by cuDNN, on cupy",
+        cudnn.prepare,
+        backends=("cupy",),
+        status=cudnn.status,
+        fused=frozenset((ConvReLU,)),
     ),
     "cuda": Provider(
         "BatchNorm, LayerNorm, pooling, Dropout, SoftmaxCrossEntropy, Linear, MatMul and chains of "

@@ -7,6 +7,7 @@ from graphnet.kernels.chain import Chain
 from graphnet.kernels.wide import Wide
 from graphnet.values import Node, Value, declare
 from ops.activation import GELU, Sigmoid, SiLU, Tanh
+from ops.attention import ScaledDotProductAttention
 from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.cast import Cast
 from ops.conv_transpose import ConvTranspose
@@ -14,7 +15,7 @@ from ops.convolution import Conv
 from ops.cross_entropy import SoftmaxCrossEntropy
 from ops.dropout import Dropout
 from ops.elementwise import Add, Identity, Multiply, Subtract
-from ops.fused import BatchNormInferenceReLU, BatchNormReLU
+from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU
 from ops.joining import Concat
 from ops.linear import Linear, MatMul
 from ops.normalization import LayerNorm
@@ -30,9 +31,9 @@ __all__ = ["NARROW", "WIDE", "narrow"]
 #: What is computed on narrow numbers; products and means are summed in float32 by their kernels.
 NARROW: frozenset[type[Operator]] = frozenset(
     (
-        Abs, Add, AvgPool, Concat, Conv, ConvTranspose, Dropout, Flatten, GELU, GlobalAvgPool,
-        Identity, LeakyReLU, Linear, MatMul, MaxPool, Multiply, Neg, ReLU, Reshape, SiLU, Sigmoid,
-        Squeeze, Subtract, Tanh, Transpose, Unsqueeze,
+        Abs, Add, AvgPool, Concat, Conv, ConvReLU, ConvTranspose, Dropout, Flatten, GELU,
+        GlobalAvgPool, Identity, LeakyReLU, Linear, MatMul, MaxPool, Multiply, Neg, ReLU, Reshape,
+        SiLU, Sigmoid, Squeeze, Subtract, Tanh, Transpose, Unsqueeze,
     )
 )  # fmt: skip
 #: What is computed in float32 of a narrow input; and the positions of those that are narrow.
@@ -42,6 +43,7 @@ WIDE: dict[type[Operator], tuple[int, ...]] = {
     BatchNormInferenceReLU: (0, 5),
     BatchNormReLU: (0, 5),
     LayerNorm: (0,),
+    ScaledDotProductAttention: (0, 1, 2),
     Softmax: (0,),
     SoftmaxCrossEntropy: (0,),
 }

@@ -1,33 +1,29 @@
 """Which method a convolution uses in which direction: the fastest, measured once and kept.
 
-The file ``convolutions.json`` lies in the folder that the environment variable ``GRAPHNET_CACHE``
-names, or else in the user's folder for caches.  It can be deleted at any time.
+The file ``convolutions.json`` lies in the folder of :mod:`graphnet.kernels.kept`.
 """
 
 from __future__ import annotations
 
 import functools
-import json
-import os
 import platform
 import time
-import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from graphnet.kernels.convolution import ConvKernel, MixedConv
+from graphnet.kernels.kept import Kept
 from graphnet.kernels.onednn.library import Library
 from graphnet.kernels.placed import Memory, allocate, in_turn
 from ops.convolution import Conv
 from ops.operator import Spec
 
-__all__ = ["VARIABLE", "choose", "known_choices"]
+__all__ = ["KEPT", "choose", "known_choices"]
 
-#: The variable that names the folder.
-VARIABLE = "GRAPHNET_CACHE"
+#: What was measured before.
+KEPT = Kept("convolutions.json", "which convolutions are fastest")
 #: Timed runs, of which the fastest counts; one untimed comes first.
 RUNS = 3
 #: Bytes that are touched between the runs of an inference.
@@ -57,59 +53,23 @@ def choose(
         return only
     mode = "inference" if forward_alone else "training"
     key = f"{_shape(operator, specs[0])}, {mode}, {_machine(library)}"
-    choices = known_choices()
-    names = choices.get(key)
+    names = known_choices().get(key)
     wanted = DIRECTIONS[:1] if forward_alone else DIRECTIONS
     if not isinstance(names, list) or not set(names) <= set(candidates) or len(names) < len(wanted):
         names = [
             min(candidates, key=lambda name: _seconds(candidates[name], direction, forward_alone))
             for direction in wanted
         ]
-        choices[key] = names
-        _keep(choices)
+        KEPT.write(key, names)
     kernels = [candidates[name] for name in names]
     if forward_alone or len(set(names)) == 1:
         return kernels[0]
     return MixedConv(operator, specs, *kernels)
 
 
-@functools.cache
 def known_choices() -> dict[str, Any]:
     """What was measured before on machines like this one."""
-    try:
-        found = json.loads(_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _path() -> Path:
-    folder = os.environ.get(VARIABLE)
-    if folder:
-        return Path(folder) / "convolutions.json"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "graphnet" / "convolutions.json"
-
-
-def _keep(choices: dict[str, Any]) -> None:
-    try:
-        path = _path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}")
-        partial.write_text(json.dumps(choices, indent=1), encoding="utf-8")
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        _warn(str(error))
-
-
-@functools.cache
-def _warn(problem: str) -> None:
-    warnings.warn(
-        f"which convolutions are fastest is measured anew in every process, as it cannot be kept "
-        f"({problem}); {VARIABLE} names a folder",
-        RuntimeWarning,
-        stacklevel=4,
-    )
+    return KEPT.read()
 
 
 def _shape(operator: Conv, x: Spec | None) -> str:

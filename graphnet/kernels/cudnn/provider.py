@@ -1,0 +1,84 @@
+"""Which operators cuDNN computes, and with which kernels."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from graphnet.backends import BackendError
+from graphnet.backends.cupy_backend import import_cupy
+from graphnet.kernels.cudnn import library
+from graphnet.kernels.cudnn.computation import TYPES
+from graphnet.kernels.cudnn.library import CudnnError
+from graphnet.kernels.wide import Wide, inner
+from ops.conv_transpose import ConvTranspose
+from ops.convolution import Conv
+from ops.fused import ConvReLU
+from ops.operator import Operator, Spec
+
+__all__ = ["kinds", "prepare", "status"]
+
+
+@functools.cache
+def kinds() -> dict[type[Operator], Callable[..., Any]]:
+    """The kernel of each operator; none for what is derived from it."""
+    from graphnet.kernels.cudnn.attention import CudnnAttention
+    from graphnet.kernels.cudnn.convolution import CudnnConv, CudnnConvTranspose
+    from ops.attention import ScaledDotProductAttention
+
+    return {
+        Conv: CudnnConv,
+        ConvReLU: CudnnConv,
+        ConvTranspose: CudnnConvTranspose,
+        ScaledDotProductAttention: CudnnAttention,
+    }
+
+
+def prepare(
+    operator: Operator,
+    specs: tuple[Spec | None, ...],
+    *,
+    exact: bool = False,
+    tf32: bool = False,
+    forward_alone: bool = False,
+    **options: bool,
+) -> Any:
+    """A kernel of cuDNN for inputs of these specs; None where there is none.
+
+    Args:
+        operator: what is computed.
+        specs: of its inputs.
+        exact: use no method whose rounding is larger than that of plain sums.
+        tf32: whether factors of products may be rounded to TF32.
+        forward_alone: there will be no reverse pass.
+        options: none of them changes how anything here is computed.
+    """
+    dtypes = {spec.dtype for spec in specs if spec is not None}
+    if len(dtypes) != 1 or not dtypes <= TYPES.keys():
+        return None
+    found = library.find_library()
+    if found is None or any(spec is not None and not spec.elements for spec in specs):
+        return None
+    computed = inner(operator)
+    kind = kinds().get(type(computed))
+    # of what is wide, attention alone sums in float32 whatever the dtype of its inputs
+    narrow = isinstance(operator, Wide) and isinstance(computed, Conv | ConvTranspose)
+    if kind is None or narrow:
+        return None
+    try:
+        return kind(found, operator, specs, exact=exact, tf32=tf32, forward_alone=forward_alone)
+    except CudnnError:  # cuDNN refuses these sizes
+        return None
+
+
+def status() -> tuple[bool, str]:
+    """Whether cuDNN works here, and its version."""
+    try:
+        import_cupy()
+    except BackendError as error:
+        return False, str(error)
+    found = library.find_library()
+    if found is None:
+        return False, "cuDNN does not load, or there is no card"
+    return True, found.summary
