@@ -17,6 +17,7 @@ from graphnet.backends import get_backend
 from graphnet.kernels import cuda
 from graphnet.kernels.chain import Chain
 from graphnet.kernels.cuda import device
+from graphnet.kernels.cuda import provider as cuda_provider
 from graphnet.kernels.cuda.elementwise import FORMULAS, CudaElementwise, Formula, written
 from graphnet.kernels.cuda.optimizers import NUMBERS, UPDATES
 from graphnet.kernels.cuda.products import SIGNATURES, Matrices
@@ -149,7 +150,7 @@ def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
 
 def test_every_operator_with_a_kernel_is_among_those_compared():
     named = test_kernels_agree_with_the_reference_on_every_record.pytestmark[0].args[1]
-    served = {*FORMULAS, *cuda.provider.KINDS}
+    served = {*FORMULAS, *cuda_provider.KINDS}
     assert served - set(named) == {Cast, Dropout, SoftmaxCrossEntropy}
 
 
@@ -177,7 +178,7 @@ FIELDS = {
 
 
 def test_no_operator_has_a_field_that_its_kernel_does_not_know():
-    for kind in {*FORMULAS, *cuda.provider.KINDS}:
+    for kind in {*FORMULAS, *cuda_provider.KINDS}:
         fields = {field.name for field in dataclasses.fields(kind)}
         assert fields == FIELDS.get(kind, set()), kind.__name__
 

@@ -21,6 +21,7 @@ from graphnet.backends.bfloat16 import register_bfloat16
 from graphnet.kernels import cudnn
 from graphnet.kernels.cuda import device
 from graphnet.kernels.cudnn import choice, library
+from graphnet.kernels.cudnn import provider as cudnn_provider
 from graphnet.kernels.kept import VARIABLE
 from graphnet.kernels.wide import Wide
 from graphnet.testing import Case, prove
@@ -89,7 +90,7 @@ def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
 def test_every_operator_with_a_kernel_is_among_those_compared():
     named = test_kernels_agree_with_the_reference_on_every_record.pytestmark[0].args[1]
     # attention is in float16 alone
-    assert set(cudnn.provider.kinds()) - set(named) == {ScaledDotProductAttention}
+    assert set(cudnn_provider.kinds()) - set(named) == {ScaledDotProductAttention}
 
 
 #: The fields that the kernels take account of.
@@ -107,7 +108,7 @@ FIELDS = {
 
 
 def test_no_operator_has_a_field_that_its_kernel_does_not_know():
-    for kind in cudnn.provider.kinds():
+    for kind in cudnn_provider.kinds():
         fields = {field.name for field in dataclasses.fields(kind)}
         assert fields == FIELDS[kind], kind.__name__
 
@@ -447,7 +448,7 @@ def test_cudnn_is_found_where_there_is_a_card(monkeypatch):
 
 
 def test_what_devices_shows_is_the_version_of_both(monkeypatch):
-    monkeypatch.setattr(cudnn.provider, "import_cupy", lambda: None)
+    monkeypatch.setattr(cudnn_provider, "import_cupy", lambda: None)
     assert cudnn.status() == (True, "cuDNN 9.28.0, frontend 1.26.0")
 
 

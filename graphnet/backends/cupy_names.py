@@ -8,7 +8,6 @@ written by ``tests/test_strict_names.py``.
 from __future__ import annotations
 
 import functools
-from importlib import resources
 
 __all__ = ["accepts", "has", "is_module"]
 
@@ -43,6 +42,8 @@ def is_module(name: str) -> bool:
 
 @functools.cache
 def _names() -> dict[str, frozenset[str] | None]:
+    from importlib import resources  # takes longer than all else here
+
     text = resources.files("graphnet.backends").joinpath("cupy_names.txt")
     names: dict[str, frozenset[str] | None] = {}
     for line in text.read_text(encoding="utf-8").splitlines():

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from graphnet.kernels import compiled, cuda, cudnn, naive, onednn, reference
+from graphnet.kernels import compiled, cuda, cudnn, onednn, reference
 from graphnet.kernels.advance import Advance, Update
 from graphnet.kernels.chain import is_elementwise
 from graphnet.optim import Optimizer
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU
-from ops.operator import Operator
+from ops.operator import Operator, Spec
 
 __all__ = ["Kernel", "Provider", "get_providers"]
 
@@ -59,6 +59,13 @@ class Provider:
     """What makes one that is bound to its arrays, on a device, None where it has none."""
 
 
+def _textbook(operator: Operator, specs: tuple[Spec | None, ...], **options: bool) -> Any:
+    """Nested loops, which nobody but learners and tests asks for."""
+    from graphnet.kernels import naive
+
+    return naive.prepare(operator, specs, **options)
+
+
 _NORMALIZED = (BatchNormInferenceReLU, BatchNormReLU)
 
 PROVIDERS = {
@@ -94,13 +101,13 @@ PROVIDERS = {
         backends=("cupy",),
         status=cuda.status,
         fused=frozenset(_NORMALIZED),
-        chains=lambda operator: type(operator) in cuda.FORMULAS,
+        chains=cuda.serves_in_chains,
         precisions=frozenset(("tf32", "float16", "bfloat16")),
         find_update=cuda.find_update,
     ),
     "naive": Provider(
         "textbook loops for Conv, MaxPool, AvgPool, BatchNorm and Linear, on numpy",
-        naive.prepare,
+        _textbook,
         backends=("numpy",),
     ),
     "reference": Provider(
