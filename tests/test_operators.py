@@ -23,8 +23,10 @@ WORKING = {name for name, works, _ in status() if works}
 
 
 def public_operators():
-    found = {cls for cls in vars(ops).values() if inspect.isclass(cls)}
-    return {cls for cls in found if issubclass(cls, Operator) and cls is not Operator}
+    found = {getattr(ops, name) for name in ops.__all__}
+    return {
+        c for c in found if inspect.isclass(c) and issubclass(c, Operator) and c is not Operator
+    }
 
 
 def test_every_public_operator_has_exactly_one_record():

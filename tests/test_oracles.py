@@ -28,8 +28,10 @@ ALONE = {ops.Dropout: "which entries it drops follows from a counter of graphnet
 
 
 def public_operators():
-    found = {cls for cls in vars(ops).values() if inspect.isclass(cls)}
-    return {cls for cls in found if issubclass(cls, Operator) and cls is not Operator}
+    found = {getattr(ops, name) for name in ops.__all__}
+    return {
+        c for c in found if inspect.isclass(c) and issubclass(c, Operator) and c is not Operator
+    }
 
 
 def needs(library):

@@ -75,7 +75,15 @@ def test_random_graphs_give_the_same_on_the_strict_backend(drawn: RandomGraph):
 
 @given(random_graphs())
 def test_random_graphs_give_bit_for_bit_the_same_in_debug_mode(drawn: RandomGraph):
-    assert equal(run(drawn, debug=True), run(drawn))
+    debugged, plain = run(drawn, debug=True), run(drawn)
+    # debug looks at every array, so nothing is folded: at inference BatchNorm is not yet part of
+    # the weights ahead of it, which rounds otherwise
+    folded = {name for name in plain if name.startswith("inference ")}
+    for name in folded:
+        scale = max(abs(plain[name]).max(initial=0), 1)
+        found, wanted = debugged.pop(name), plain.pop(name)
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-12 * scale, err_msg=name)
+    assert folded and equal(debugged, plain)
 
 
 @given(random_graphs())

@@ -24,7 +24,9 @@ def own_operator(function: FunctionProto) -> Operator | None:
         return None
     try:
         said = json.loads(properties[OPERATOR])
-        cls, fields = vars(ops)[said["name"]], said["fields"]
+        name, fields = said["name"], said["fields"]
+        assert name in ops.__all__, f"there is no {name}"
+        cls = getattr(ops, name)
         assert issubclass(cls, Operator)
         operator: Operator = cls(**{key: _frozen(value) for key, value in fields.items()})
     except Exception as error:
