@@ -3,7 +3,7 @@
 Declare values and nodes with :class:`Input` and the operators of :mod:`ops`, collect them in
 a :class:`Graph`, run it with an :class:`Executor`.
 
-Models, blocks, data and training are imported when they are first asked for.
+Models, blocks, data, training, testing and onnx are imported when they are first asked for.
 """
 
 from typing import TYPE_CHECKING
@@ -22,10 +22,14 @@ from graphnet.weights import WeightsError, WeightsReport
 
 if TYPE_CHECKING:
     from graphnet import blocks, data, models, training
+    from graphnet import onnx as onnx
+    from graphnet import testing as testing
     from graphnet.training import Trainer
 
 __getattr__, _, _ = lazy_loader.attach(
-    __name__, ("blocks", "data", "models", "training"), {"training": ["Trainer"]}
+    __name__,
+    ("blocks", "data", "models", "onnx", "testing", "training"),
+    {"training": ["Trainer"]},
 )
 
 __version__ = "0.1.0"

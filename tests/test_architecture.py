@@ -201,9 +201,9 @@ def test_operators_need_numpy_and_what_loads_them_late():
 
 def test_a_family_is_loaded_when_it_is_first_asked_for():
     code = (
-        "import sys, graphnet, ops; late = ('ops.lstm', 'graphnet.models'); "
+        "import sys, graphnet, ops; late = ('ops.lstm', 'graphnet.models', 'graphnet.testing'); "
         "assert not set(late) & set(sys.modules); "
-        "ops.LSTM, graphnet.models.resnet; "
+        "ops.LSTM, graphnet.models.resnet, graphnet.testing.prove; "
         "assert set(late) <= set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
