@@ -16,6 +16,7 @@ import numpy as np
 import graphnet as gn
 from benchmarks.timing import alternate, machine, write_json
 from graphnet.draw import render_table
+from graphnet.kernels.chain import Chain
 from ops import GELU, Add, Exp, Multiply, Neg, ReLU, Sigmoid, SiLU, Subtract, Sum, Tanh
 
 #: Of float32, relative to the largest entry.
@@ -108,10 +109,13 @@ def _engines(
 def _unchained(graph: gn.Graph) -> gn.Executor:
     """An executor whose kernels are the same, and that makes no chains."""
     net = gn.Executor(graph)
-    net._providers = {
+    plans = net._plans
+    plans._providers = {
         name: dataclasses.replace(provider, chains=None)
         for name, provider in net._providers.items()
     }
+    form = plans.form(False, tuple(graph.outputs), False)
+    assert not any(isinstance(node.operator, Chain) for node in form.nodes.values())
     return net
 
 

@@ -577,4 +577,4 @@ def test_without_the_package_an_import_says_what_to_install():
         "import graphnet.onnx"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "graphnet.onnx needs the package onnx: pip install 'graphnet[onnx]'" in run.stderr
+    assert "graphnet.onnx needs the package onnx: pip install onnx protobuf ml_dtypes" in run.stderr

@@ -84,7 +84,7 @@ def _read(path: Path, size: tuple[int, int], mode: str) -> Array:
     try:
         from PIL import Image, ImageOps
     except ImportError:
-        raise ImportError("images need Pillow: pip install 'graphnet[images]'") from None
+        raise ImportError("images need Pillow: pip install pillow") from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -91,13 +91,15 @@ class Executor:
         expect_dtypes(graph, dtype)
         self.graph = graph
         self.backend = get_backend(backend) if isinstance(backend, str) else backend
+        if not isinstance(self.backend, Backend):
+            raise TypeError(f"expected a backend or the name of one, received {backend!r}")
         self.dtype = dtype
         self.precision = precision
         if memory_limit is not None and (not is_integer(memory_limit) or memory_limit < 1):
             raise ValueError(f"expected a memory_limit in bytes, received {memory_limit!r}")
         self.memory_limit = memory_limit
         self.debug = debug
-        self._providers = get_providers(kernels or self.backend.providers)
+        self._providers = get_providers(self.backend.providers if kernels is None else kernels)
         for name, provider in self._providers.items():
             if provider.backends and self.backend.name not in provider.backends:
                 raise ValueError(

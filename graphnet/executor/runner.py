@@ -24,6 +24,7 @@ from graphnet.out_of_memory import OutOfMemoryError, bytes_of, largest_batch, sa
 from graphnet.plan import Plan, Reverse, bind_spec
 from graphnet.program import Blocks, Program, ReverseProgram
 from graphnet.run import run_forward, run_reverse
+from graphnet.values import GraphError
 from ops.arrays import Array
 from ops.operator import Spec, known, show, show_shape
 
@@ -101,6 +102,8 @@ class Runner:
                 "forward(..., differentiate=True) first, once for each backward"
             )
         last, plan = self._last, self._last.planned.plan
+        if isinstance(wrt, str):
+            raise GraphError(f"expected a list of names, received the string {wrt!r}")
         wanted = self.leaves.trainable if wrt is None else list(wrt)
         reverse = self.plans.reverse(plan, output, wanted)
         seed = self.seed(plan, reverse, gradient)

@@ -40,6 +40,8 @@ class TrainingStep:
         scaled: bool = False,
     ) -> None:
         graph, leaves = runner.graph, runner.leaves
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"expected an optimizer such as SGD(0.1), received {optimizer!r}")
         if loss not in graph.outputs:
             raise GraphError(f"expected a loss among {list(graph.outputs)}, received {loss!r}")
         spec = graph.outputs[loss].spec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 if find_spec("onnx") is None:
-    raise ImportError("graphnet.onnx needs the package onnx: pip install 'graphnet[onnx]'")
+    raise ImportError("graphnet.onnx needs the package onnx: pip install onnx protobuf ml_dtypes")
 
 from graphnet.onnx.errors import OnnxError, OpsetError, UndecidedError
 from graphnet.onnx.loading import load

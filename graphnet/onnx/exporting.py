@@ -70,7 +70,6 @@ class Exporter:
         self._names = Names([*self._values.values(), *graph.outputs])
         self._nodes: list[NodeProto] = []
         self._functions: dict[Any, FunctionProto] = {}
-        self._stored: set[str] = set()
 
     def model(self) -> ModelProto:
         """The model.

@@ -37,7 +37,7 @@ def load(
         shapes: the shapes of inputs, ``"N"`` for the batch, where those of the model leave sizes
             open beside the batch or are to be others: ``{"x": ("N", 3, 48, 320)}``.
         constants: arrays that stand in for inputs, such as one that decides a shape.
-        dtype: what takes the place of float16 and bfloat16, for which there are no kernels, such
+        dtype: what takes the place of float16 and bfloat16, which no network is declared in, such
             as ``"float32"``.
 
     Raises:

@@ -316,7 +316,6 @@ class ReverseProgram:
         step, saved = program.plan.steps[back.index], program.saved
         # the first to come replaces what lies there, all others are added
         opened = self._opened[back.index]
-        sums: set[int] = set()
         tools = program.tools
 
         def call() -> None:
@@ -337,8 +336,6 @@ class ReverseProgram:
                     fresh.discard(slot)
                 elif gradients[slot] is None:
                     gradients[slot] = detached(tools, gradient, self.block, self.annex)
-                elif slot in sums:
-                    gradients[slot] += gradient
                 else:
                     gradients[slot] = gradients[slot] + gradient
 

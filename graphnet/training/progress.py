@@ -26,7 +26,6 @@ class TrainingProgress:
         self, epochs: int, batches: int, *, console: Console | None = None, quiet: bool = False
     ) -> None:
         self.epochs = epochs
-        self.quiet = quiet
         self.console = console or Console(quiet=quiet)
         self.live = Progress(
             TextColumn("epoch {task.fields[epoch]:>3}"),

@@ -106,7 +106,7 @@ class CompiledConvMaxPoolReLU(PlacedKernel):
         windows = operator.windows(x)
         self._kernel, self._stride = windows.kernel, windows.stride
         (self._top, _), (self._left, _) = windows.padding
-        batch, self._channels, self._height, width = known(*x.shape)
+        batch, self._channels, _, width = known(*x.shape)
         (y,), (conv_y,) = self.results, self._conv.results
         _, self._filters, down, across = known(*y.shape)
         # the part of the padded image that windows see

@@ -2,7 +2,7 @@
 
 cuDNN proposes engines for a graph, the most promising first.  Those that round in ways that are not
 wanted are struck out; the first few that remain are timed.  The file ``cudnn.json`` lies beside
-``convolutions.json`` (see :mod:`graphnet.kernels.compiled.choice`) and can be deleted at any time.
+``convolutions.json`` (see :mod:`graphnet.kernels.kept`) and can be deleted at any time.
 """
 
 from __future__ import annotations
