@@ -7,6 +7,7 @@ and what CUDA would refuse is refused; on a real card it is a CUDA graph.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import types
 
 import numpy as np
@@ -184,6 +185,18 @@ def test_results_stay_as_they_are_when_the_next_step_comes(make_backend):
     for array, before in kept:
         assert net.to_host(array) == before
     assert len({float(before) for _, before in kept}) == 4
+
+
+def test_what_was_captured_goes_with_its_step(make_backend):
+    net = gn.Executor(gated(), make_backend())
+    feeds = feeds_of(net.graph, 4)
+    for _ in range(3):
+        step = net.training_step(gn.optim.SGD(0.1))
+        for _ in range(3):
+            step(**feeds)
+        gc.collect()
+        (planned,) = net._plans.kept.values()
+        assert list(planned.captured) == [step._captured]
 
 
 def test_parameters_assigned_between_two_replays_are_seen(make_backend):

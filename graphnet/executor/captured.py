@@ -85,7 +85,8 @@ class CapturedStep:
         states = runner.leaves.states.arrays
         spec = plan.specs[plan.graph.outputs[self._loss]]
         seed = runner.backend.xp.ones((), dtype=spec.dtype)
-        scale = self._update.bind_seed(seed) if self._update.scaled else None
+        update = self._update  # what is kept must not hold the step, with which it goes
+        scale = update.bind_seed(seed) if update.scaled else None
 
         def work() -> None:
             program.run()
@@ -97,7 +98,7 @@ class CapturedStep:
             if scale is not None:
                 scale()
             backward.run(seed)
-            self._update.run()
+            update.run()
 
         return work
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from graphnet.backends import Backend
 from graphnet.capture import unfit
@@ -37,7 +38,7 @@ class Planned:
     reverses: dict[tuple[Any, ...], ReverseProgram] = field(default_factory=dict)
     version: tuple[int, int] | None = None
     """Of the leaves that the program has seen last, and the block it was bound to."""
-    captured: dict[object, Any] = field(default_factory=dict)
+    captured: MutableMapping[object, Any] = field(default_factory=WeakKeyDictionary)
     """The work of a training step on this plan, for each that captures it."""
 
     @cached_property
