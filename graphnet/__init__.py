@@ -61,3 +61,7 @@ __all__ = [
     "passes",
     "training",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "onnx", "testing"]

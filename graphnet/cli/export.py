@@ -44,6 +44,8 @@ def add_export(commands: Any) -> None:
 def _export(options: argparse.Namespace) -> int:
     from graphnet.onnx import save
 
+    if options.out.suffix.lower() != ".onnx":
+        raise ValueError(f"expected a file that ends in .onnx, received {options.out}")
     graph = find_network(options)
     graph = graph.select(*(options.outputs or _results(graph)))
     net = Executor(graph, seed=options.seed)

@@ -232,7 +232,7 @@ def check_reference(case: Case, reference: Callable[..., Any]) -> None:
             )
         if not close(y, wanted, REFERENCE):
             raise case.broken(
-                "reference", f"output {index} differs from the reference {worst(y, wanted)}"
+                "reference", f"output {index} differs from the reference, {worst(y, wanted)}"
             )
 
 
@@ -288,7 +288,8 @@ def check_repeatable(case: Case) -> None:
         if not close(b, a, EXACT):
             raise case.broken(
                 "repeatable",
-                f"forward gives another output {index} for the same inputs {worst(b, a)}; {advice}",
+                f"forward gives another output {index} for the same inputs, {worst(b, a)}; "
+                f"{advice}",
             )
     if not case.differentiable:
         return

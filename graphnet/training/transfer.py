@@ -47,6 +47,11 @@ def replace_head(
     >>> replace_head(net, 2, image=(1, 28, 28)).outputs["logits"].shape
     (N, 2)
     """
+    if not isinstance(graph, Graph):
+        raise TypeError(
+            f"expected a Graph, received {type(graph).__name__}; weights of an Executor come "
+            f"along through a file, graphnet.onnx.save and load"
+        )
     if freeze:
         graph = for_inference(graph)
     node = _last_linear(graph)
