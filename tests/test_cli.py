@@ -33,6 +33,7 @@ def test_train_digits_prints_the_model_and_the_accuracy_and_writes_a_run_folder(
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert all(0 <= float(row["validation_accuracy"]) <= 1 for row in rows)
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert gn.onnx.load(run / "model.onnx").outputs["logits"].shape[1] == 10
     assert ET.parse(run / "graph.svg").getroot().tag.endswith("svg")
     recipe = {"filters": (32, 64, 128), "pools": (1,), "dropout": 0.3}
     net = gn.Executor(gn.models.deep_convnet((1, 8, 8), **recipe))

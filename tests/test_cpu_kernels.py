@@ -6,6 +6,7 @@ import ctypes.util
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -38,6 +39,7 @@ from ops import (
     ConvReLU,
     ConvTranspose,
     GlobalAvgPool,
+    GroupNorm,
     LayerNorm,
     Linear,
     LogSoftmax,
@@ -48,6 +50,7 @@ from ops import (
     Softmax,
     SoftmaxCrossEntropy,
     Spec,
+    Sum,
 )
 
 ONEDNN = PROVIDERS["onednn"].status()[0]
@@ -859,6 +862,57 @@ def test_feeds_of_any_strides_are_taken():
     for view in views:
         found = gn.Executor(graph).forward(image=view, label=label)["logits"]
         np.testing.assert_array_equal(found, expected)
+
+
+@needs_compiled
+def test_a_limit_counts_what_lies_outside_the_block_too():
+    # GroupNorm has no kernel here that works where it is told
+    x = gn.Input("x", ("N", 8, 6, 6))
+    y = x
+    for _ in range(4):
+        y = ReLU()(GroupNorm(2)(y))
+    graph = gn.Graph(loss=Sum()(y))
+    whole = gn.Executor(graph).planned_bytes(4, training=True)
+    with pytest.raises(gn.ExecutorError, match="the least it takes is") as caught:
+        gn.Executor(graph, memory_limit=whole // 8).planned_bytes(4, training=True)
+    least = int(re.search(r"least it takes is ([\d,]+)", str(caught.value))[1].replace(",", ""))
+    for limit in (least, (least + whole) // 2, whole):
+        net = gn.Executor(graph, memory_limit=limit)
+        assert net.planned_bytes(4, training=True) <= limit
+    for wrong in ("a", -1, 2.0, True):
+        with pytest.raises(ValueError, match="expected a batch size"):
+            gn.Executor(graph).planned_bytes(wrong)
+
+
+@needs_compiled
+def test_a_gradient_that_cannot_be_written_is_taken_in_debug_mode_too():
+    net = gn.Executor(gn.Graph(y=BatchNorm()(gn.Input("x", ("N", 5)))), debug=True)
+    net.forward(training=True, x=np.arange(20, dtype="float32").reshape(4, 5))
+    dy = np.ones((4, 5), "float32")
+    dy.flags.writeable = False
+    assert np.isfinite(net.backward("y", dy)["batch_norm_1.beta"]).all()
+
+
+@needs_compiled
+def test_without_compilation_a_warning_says_so_and_slower_kernels_serve():
+    code = (
+        "import warnings, numpy as np, graphnet as gn; from ops import Tanh, Softmax\n"
+        "net = gn.Executor(gn.Graph(y=Softmax()(Tanh()(gn.Input('x', ('N', 5))))))\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    net.forward(x=np.ones((2, 5), 'float32'))\n"
+        "print(*{str(w.message) for w in caught if 'numba' in str(w.message)}, sep='\\n')\n"
+    )
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    run = [sys.executable, "-c", code]
+    found = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.count("NUMBA_DISABLE_JIT is set") == 1
+
+
+@needs_onednn
+def test_a_size_that_onednn_does_not_count_is_left_to_the_reference():
+    specs = (Spec((1 << 33, 16, 9, 9)), Spec((16, 16, 3, 3)), None)
+    assert onednn.prepare(Conv(16, 3, bias=False), specs) is None
 
 
 THREADS = """

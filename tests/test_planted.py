@@ -391,6 +391,16 @@ def test_check_operator_takes_integer_inputs_and_a_reference():
         check_operator(Tanh(), reference=lambda operator, x: -np.tanh(x))
 
 
+def test_a_complex_result_breaks_the_promise_of_the_dtype():
+    @dataclass(frozen=True)
+    class Complex(Tanh):
+        def forward(self, x):
+            return x + 0j, (x,)
+
+    with pytest.raises(BrokenPromise, match=r"inferred as float64 .* but is complex128"):
+        check_operator(Complex())
+
+
 def test_check_operator_says_what_is_wrong_with_the_call():
     with pytest.raises(TypeError, match=r"expected an operator, such as Tanh\(\)"):
         check_operator(Tanh)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,23 @@ def test_what_is_no_weight_file_is_refused(tmp_path, content):
 def test_a_missing_weight_file_is_reported_as_missing(tmp_path):
     with pytest.raises(FileNotFoundError):
         small().load(tmp_path / "none")
+
+
+def test_a_link_stays_a_link_and_a_pipe_a_pipe(tmp_path):
+    net = small()
+    target, link, pipe = (tmp_path / name for name in ("target", "link", "pipe"))
+    net.save(target)
+    target.chmod(0o600)
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    target.write_bytes(b"old")
+    net.save(link)
+    assert link.is_symlink() and target.stat().st_mode & 0o777 == 0o600
+    small().load(target)
+    with pytest.raises(OSError, match="a pipe or a device"):
+        net.save(pipe)
+    assert pipe.is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe", "target"]
 
 
 def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):

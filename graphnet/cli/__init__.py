@@ -16,13 +16,12 @@ from graphnet.cli.finetune import add_finetune
 from graphnet.cli.run import add_run
 from graphnet.cli.summary import add_draw, add_summary
 from graphnet.cli.train import add_train
-from graphnet.out_of_memory import OutOfMemoryError
 
 __all__ = ["main"]
 
 #: What is said in one line: bad input, and what is missing or too small here.
 EXPECTED = (
-    ValueError, TypeError, OSError, ImportError, BackendError, AssertionError, OutOfMemoryError,
+    ValueError, TypeError, OSError, ImportError, BackendError, AssertionError, MemoryError,
 )  # fmt: skip
 
 

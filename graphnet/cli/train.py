@@ -119,6 +119,7 @@ def _train(options: argparse.Namespace) -> int:
     (out / "graph.svg").write_text(
         graph.to_svg(f"{options.model} on {options.dataset}"), encoding="utf-8"
     )
+    _export(net, out / "model.onnx")
     try:
         if history.records:
             save_curves([dataclasses.asdict(r) for r in history.records], out / "curves.png")
@@ -127,6 +128,19 @@ def _train(options: argparse.Namespace) -> int:
     print(f"trained in {seconds:.1f} s, run folder {out}")
     print(f"test accuracy {trainer.evaluate(splits.test).accuracy:.4f}")
     return 0
+
+
+def _export(net: Executor, path: Path) -> None:
+    """Write the network from images to logits, for ``graphnet run`` and all who read ONNX."""
+    try:
+        from graphnet.onnx import save
+    except ImportError as error:
+        print(f"{path.name} not written: {error}")
+        return
+    alone = Executor(net.graph.select("logits"))
+    trained = net.snapshot()
+    alone.assign({name: trained[name] for name in (*alone.parameters, *alone.states)})
+    save(alone, path)
 
 
 def _model(name: str, recipe: Recipe, image: tuple[int, ...], classes: int) -> Graph:

@@ -16,11 +16,13 @@ from graphnet.executor.precision import NARROW
 from graphnet.graph import Graph
 from graphnet.kernels import PlacedKernel, Provider
 from graphnet.kernels.tools import HOST, DeviceTools, Tools
+from graphnet.out_of_memory import bytes_of
 from graphnet.passes import chain, fold, for_inference, fuse, sink
 from graphnet.plan import Plan, Reverse, make_plan, make_reverse
 from graphnet.program import Program, ReverseProgram
 from graphnet.recompute import schemes
 from graphnet.values import GraphError
+from ops.fields import is_integer
 from ops.operator import Operator
 
 __all__ = ["PLANS", "Planned", "Plans", "scalar_outputs"]
@@ -129,6 +131,8 @@ class Plans:
             ShapeError: a node does not fit this batch size.
             ExecutorError: the limit of memory cannot be kept.
         """
+        if not is_integer(batch) or batch < 0:
+            raise ValueError(f"expected a batch size of at least 0, received {batch!r}")
         key = (training, outputs, batch, differentiate)
         planned = self.kept.pop(key, None)
         if planned is None:
@@ -196,13 +200,13 @@ class Plans:
                 "memory_limit: no kernel of this plan works in memory that is laid out ahead; "
                 "expected fast kernels and no debug"
             )
-        least = program.nbytes
+        least = bytes_of(plan, program)
         for scheme in schemes(plan, program.droppable()) if least > limit else ():
             planned = self._programmed(plan, scheme.slots)
-            assert planned.program is not None
-            if planned.program.nbytes <= limit:
+            nbytes = bytes_of(plan, planned.program)
+            if nbytes <= limit:
                 return planned
-            least = min(least, planned.program.nbytes)
+            least = min(least, nbytes)
         if least > limit:
             raise ExecutorError(
                 f"memory_limit: expected a training step of batch {plan.batch} in {limit:,} bytes, "

@@ -193,10 +193,13 @@ class Runner:
                 f"received {type(gradient).__name__}"
             )
         if gradient.shape != spec.shape or gradient.dtype != spec.dtype:
+            swapped = "" if gradient.dtype.isnative else " with its bytes swapped"
             raise ExecutorError(
                 f"gradient of {reverse.output!r}: expected {show(spec)}, "
-                f"received {show(Spec(gradient.shape, gradient.dtype.name))}"
+                f"received {show(Spec(gradient.shape, gradient.dtype.name))}{swapped}"
             )
+        if isinstance(gradient, np.ndarray) and not gradient.flags.writeable:
+            gradient = gradient.copy()  # compiled kernels take arrays that can be written
         return gradient if self.backend.owns(gradient) else self.backend.from_host(gradient)
 
     def planned(

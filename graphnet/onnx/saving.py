@@ -15,6 +15,7 @@ from graphnet.graph import Graph
 from graphnet.onnx.datafile import DataFile
 from graphnet.onnx.errors import OnnxError, OpsetError
 from graphnet.onnx.exporting import Exporter, expect_opset
+from graphnet.weights import write_whole
 
 __all__ = ["save", "to_model"]
 
@@ -77,9 +78,7 @@ def save(
         return
     model, _ = _written(net.graph, arrays, opset)
     onnx.checker.check_model(model)
-    partial = target.with_name(target.name + ".part")
-    partial.write_bytes(model.SerializeToString())
-    partial.replace(target)
+    write_whole(target, model.SerializeToString())
 
 
 def _save_in_two(

@@ -73,6 +73,10 @@ def check_specs(case: Case) -> None:
                 f"infer gives {len(cast.inferred)} outputs, forward {len(outputs)}",
             )
         for index, (y, spec) in enumerate(zip(outputs, cast.inferred, strict=True)):
+            if np.dtype(y.dtype.name).kind not in "biuf":
+                raise cast.broken(
+                    "dtype", f"output {index} is inferred as {show(spec)}, but is {y.dtype.name}"
+                )
             if Spec(y.shape, y.dtype.name) != spec:
                 raise cast.broken(
                     "inferred shape" if y.shape != spec.shape else "dtype",

@@ -5,7 +5,7 @@
 - ``matching``: which of them fit a network, and a report of what does not.
 """
 
-from graphnet.weights.files import WeightsError, read_weights, write_weights
+from graphnet.weights.files import WeightsError, read_weights, write_weights, write_whole
 from graphnet.weights.matching import WeightsReport, match_weights, pytorch_names
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "pytorch_names",
     "read_weights",
     "write_weights",
+    "write_whole",
 ]

@@ -15,7 +15,7 @@ from safetensors.numpy import load, save
 
 from ops.operator import Spec, show
 
-__all__ = ["WeightsError", "read_weights", "write_weights"]
+__all__ = ["WeightsError", "read_weights", "write_weights", "write_whole"]
 
 
 class WeightsError(ValueError):
@@ -30,15 +30,35 @@ def write_weights(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     # ascontiguousarray makes a 0-d array 1-d
     shaped = {name: a.reshape(arrays[name].shape) for name, a in contiguous.items()}
-    if path.is_dir():
+    write_whole(path, save(shaped, {"format": "graphnet"}))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all.
+
+    Where a link leads to a file, that is written; what was there before lends its permissions.
+
+    Raises:
+        OSError: the file cannot be written, or what is there is a folder, a pipe or a device.
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
         raise IsADirectoryError(f"expected a file to write, {path} is a folder")
+    if target.exists() and not target.is_file():
+        raise OSError(f"expected a file to write, {path} is a pipe or a device")
+    partial = target.with_name(target.name + ".partial")
     try:
-        partial.write_bytes(save(shaped, {"format": "graphnet"}))
-        partial.replace(path)
+        partial.write_bytes(content)
+        if target.exists():
+            partial.chmod(target.stat().st_mode)
+        partial.replace(target)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
 

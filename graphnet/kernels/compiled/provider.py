@@ -211,7 +211,10 @@ def numba_works() -> bool:
     # the threads of numba and of oneDNN are then the same ones, and never wait for each other
     os.environ.setdefault("NUMBA_THREADING_LAYER", "omp")
     try:
-        import numba  # noqa: F401
+        import numba
+
+        if numba.config.DISABLE_JIT:
+            raise RuntimeError("NUMBA_DISABLE_JIT is set")
     except Exception as error:  # a broken installation raises anything
         warnings.warn(
             f"numba cannot be used, slower kernels serve instead: {type(error).__name__}: {error}",

@@ -34,6 +34,8 @@ VARIABLE = "GRAPHNET_ONEDNN"
 
 #: The version whose interface this is.
 MAJOR = 3
+#: The largest size of an axis.
+LARGEST = 2**31 - 1
 F32, S32, U8 = 3, 4, 6
 TYPES = {"float32": F32, "int32": S32, "uint8": U8}
 TAG_ANY = 1
@@ -166,6 +168,8 @@ class Library:
             strides: its strides in entries; None leaves the layout to the primitive.
             dtype: a key of :data:`TYPES`.
         """
+        if max(shape, default=0) > LARGEST:  # it computes blocks of them in 32 bits
+            raise OneDNNError(f"sizes up to {LARGEST:,} are counted, received {shape}")
         found = c_void_p()
         sizes = (c_int64 * len(shape))(*shape)
         if strides is None:
