@@ -38,7 +38,7 @@ models: $(VENV)/test
 # every operator on 2,000 cases, then whether the tests find planted faults: half an hour or more
 nightly: $(VENV)/test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/graphnet check --all --examples 2000
-	$(PYTEST) -n auto --dist worksteal -m slow
+	HYPOTHESIS_PROFILE=nightly $(PYTEST) -n auto --dist worksteal -m slow
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.mutation
 
 # every test that needs a card; CUDA=13 where the driver is for CUDA 13

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import sys
 from pathlib import Path
@@ -314,6 +315,8 @@ def for_digits():
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", UNITS)
 def test_digits_are_learned_alike_in_every_precision(make_backend, precision):
+    if make_backend is EmulatedBackend and os.environ.get("HYPOTHESIS_PROFILE") != "nightly":
+        pytest.skip("the emulated card takes minutes for it: make nightly")
     digits, found = gn.data.load_digits(), []
     for seed in range(3):
         net = gn.Executor(for_digits(), make_backend(), precision=precision, seed=seed)
