@@ -30,3 +30,17 @@ def _own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRAPHNET_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(params=["emulated", pytest.param("cupy", marks=pytest.mark.gpu)])
+def make_backend(request):
+    """The class of the backend that networks of a card run on."""
+    from tests.cards import CountingCupy, cupy_works
+    from tests.emulator import EmulatedBackend
+
+    if request.param == "emulated":
+        request.getfixturevalue("emulated")
+        return EmulatedBackend
+    if not cupy_works():
+        pytest.skip("no CUDA device")
+    return CountingCupy

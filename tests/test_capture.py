@@ -37,20 +37,8 @@ from ops import (
     SoftmaxCrossEntropy,
     Tanh,
 )
-from tests.cards import CountingCupy, cupy_works
 from tests.emulator import EmulatedBackend, emulated  # noqa: F401
 from tests.test_emulated import feeds_of, gated
-
-
-@pytest.fixture(params=["emulated", pytest.param("cupy", marks=pytest.mark.gpu)])
-def make_backend(request):
-    """The class of the backend that networks run on."""
-    if request.param == "emulated":
-        request.getfixturevalue("emulated")
-        return EmulatedBackend
-    if not cupy_works():
-        pytest.skip("no CUDA device")
-    return CountingCupy
 
 
 def pooled():

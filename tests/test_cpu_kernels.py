@@ -100,6 +100,24 @@ def compare(kernel, case, tolerance, inputs=None):
         np.testing.assert_array_equal(x, was)
 
 
+def compare_every_record(operator, *providers, tolerance, placed=lambda kernel: kernel):
+    """Every case of an operator's records, by each provider that serves it in float32."""
+    served = []
+
+    def check(case):
+        single = case.cast("float32")
+        for provider in providers:
+            kernel = provider.prepare(single.operator, single.specs)
+            if kernel is not None:
+                served.append(kernel)
+                compare(placed(kernel), single, tolerance)
+
+    for record in RECORDS:
+        if record.operator is operator:
+            prove(record.cases, check)
+    assert served
+
+
 def winograd_case(batch, height, width, channels, filters, bias, seed):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(batch, channels, height, width)).astype("float32")
@@ -519,20 +537,7 @@ def test_a_terminal_shows_what_is_compiled_and_for_how_long():
      Resize, Softmax],
 )  # fmt: skip
 def test_placed_kernels_agree_with_the_reference_on_every_record(operator):
-    records = [record for record in RECORDS if record.operator is operator]
-    served = []
-
-    def check(case):
-        single = case.cast("float32")
-        for provider in (compiled, onednn):
-            kernel = provider.prepare(single.operator, single.specs)
-            if kernel is not None:
-                served.append(kernel)
-                compare(kernel, single, PLACED)
-
-    for record in records:
-        prove(record.cases, check)
-    assert served
+    compare_every_record(operator, compiled, onednn, tolerance=PLACED)
 
 
 @needs_compiled

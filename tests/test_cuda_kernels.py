@@ -21,8 +21,7 @@ from graphnet.kernels.cuda import provider as cuda_provider
 from graphnet.kernels.cuda.elementwise import FORMULAS, CudaElementwise, Formula, written
 from graphnet.kernels.cuda.optimizers import NUMBERS, UPDATES
 from graphnet.kernels.cuda.products import SIGNATURES, Matrices
-from graphnet.testing import Case, prove
-from graphnet.testing.records import RECORDS
+from graphnet.testing import Case
 from ops import (
     GELU,
     Abs,
@@ -61,7 +60,7 @@ from ops import (
 from ops.operator import Operator
 from tests.cards import cupy_works
 from tests.emulator import EmulatedDevice
-from tests.test_cpu_kernels import compare
+from tests.test_cpu_kernels import compare, compare_every_record
 
 SOURCES = sorted(path.name for path in Path(device.__file__).parent.glob("*.cu"))
 #: The device of the kernels where there is a card, made when a test first asks for it.
@@ -133,19 +132,7 @@ def placed(request, monkeypatch):
      Neg, ReLU, Reshape, Sigmoid, SiLU, Softplus, Sqrt, Squeeze, Subtract, Tanh, Unsqueeze],
 )  # fmt: skip
 def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
-    served = []
-
-    def check(case):
-        single = case.cast("float32")
-        kernel = cuda.prepare(single.operator, single.specs)
-        if kernel is not None:
-            served.append(kernel)
-            compare(placed(kernel), single, TOLERANCE)
-
-    for record in RECORDS:
-        if record.operator is operator:
-            prove(record.cases, check)
-    assert served
+    compare_every_record(operator, cuda, tolerance=TOLERANCE, placed=placed)
 
 
 def test_every_operator_with_a_kernel_is_among_those_compared():

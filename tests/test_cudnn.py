@@ -24,13 +24,12 @@ from graphnet.kernels.cudnn import choice, library
 from graphnet.kernels.cudnn import provider as cudnn_provider
 from graphnet.kernels.kept import VARIABLE
 from graphnet.kernels.wide import Wide
-from graphnet.testing import Case, prove
-from graphnet.testing.records import RECORDS
+from graphnet.testing import Case
 from ops import Conv, ConvTranspose, Dropout, ScaledDotProductAttention, Spec
 from ops.fused import ConvReLU
 from tests.cards import cupy_works
 from tests.frontend import Frontend, install
-from tests.test_cpu_kernels import compare
+from tests.test_cpu_kernels import compare, compare_every_record
 from tests.test_cuda_kernels import CARD, OnCard, OnNumPy
 
 #: Error beside the reference in float64, relative to the largest entry: sums of products in
@@ -72,19 +71,7 @@ def placed(request, monkeypatch):
 
 @pytest.mark.parametrize("operator", [Conv, ConvReLU, ConvTranspose])
 def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
-    served = []
-
-    def check(case):
-        single = case.cast("float32")
-        kernel = cudnn.prepare(single.operator, single.specs)
-        if kernel is not None:
-            served.append(kernel)
-            compare(placed(kernel), single, TOLERANCE)
-
-    for record in RECORDS:
-        if record.operator is operator:
-            prove(record.cases, check)
-    assert served
+    compare_every_record(operator, cudnn, tolerance=TOLERANCE, placed=placed)
 
 
 def test_every_operator_with_a_kernel_is_among_those_compared():

@@ -35,7 +35,6 @@ from ops import (
     SoftmaxCrossEntropy,
     Spec,
 )
-from tests.cards import CountingCupy, cupy_works
 from tests.emulator import EmulatedBackend, emulated  # noqa: F401
 from tests.test_capture import averaged, pooled, replays_of
 from tests.test_emulated import convolutional, feeds_of, gated
@@ -47,17 +46,6 @@ NETWORKS = [convolutional, gated, pooled, averaged]
 
 #: Sums by NumPy warn of numbers that are not finite, which on a card they do not.
 overflows = pytest.mark.filterwarnings("ignore:(invalid value|overflow):RuntimeWarning")
-
-
-@pytest.fixture(params=["emulated", pytest.param("cupy", marks=pytest.mark.gpu)])
-def make_backend(request):
-    """The class of the backend that networks run on."""
-    if request.param == "emulated":
-        request.getfixturevalue("emulated")
-        return EmulatedBackend
-    if not cupy_works():
-        pytest.skip("no CUDA device")
-    return CountingCupy
 
 
 def relative(found, wanted):

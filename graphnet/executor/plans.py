@@ -128,7 +128,8 @@ class Plans:
         """The plan of a form for a batch size.
 
         Raises:
-            ShapeError: a node does not fit this batch size.
+            ValueError: it is no batch size.
+            ShapeError: a node does not fit it.
             ExecutorError: the limit of memory cannot be kept.
         """
         if not is_integer(batch) or batch < 0:

@@ -12,6 +12,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from graphnet.weights import write_whole
+
 __all__ = ["VARIABLE", "Kept"]
 
 #: The variable that names the folder.
@@ -47,9 +49,7 @@ class Kept:
         try:
             path = self.path
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{path.name}.{os.getpid()}")
-            partial.write_text(json.dumps(self.read(), indent=1), encoding="utf-8")
-            partial.replace(path)
+            write_whole(path, json.dumps(self.read(), indent=1).encode())
         except (OSError, RuntimeError) as error:
             self._warn(str(error))
 

@@ -49,7 +49,7 @@ def write_whole(path: Path, content: bytes) -> None:
         raise IsADirectoryError(f"expected a file to write, {path} is a folder")
     if target.exists() and not target.is_file():
         raise OSError(f"expected a file to write, {path} is a pipe or a device")
-    partial = target.with_name(target.name + ".partial")
+    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")  # others may write it too
     try:
         partial.write_bytes(content)
         if target.exists():

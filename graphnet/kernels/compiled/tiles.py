@@ -38,6 +38,7 @@ from graphnet.kernels.compiled.vector import (
 
 __all__ = [
     "POINTS",
+    "clear",
     "gather_gradients",
     "gather_inputs",
     "scatter_outputs",
@@ -119,6 +120,22 @@ _output_and_finish = transform_and_finish(6, _output_step)
 _gradient = transform(4, _gradient_step)
 _kernel = transform(3, _kernel_step)
 _kernel_gradient = transform(6, _kernel_gradient_step)
+
+
+@njit(**OPTIONS)
+def clear(points, plane, channels, first, last):
+    """Zero the tiles from ``first`` to ahead of ``last`` of ``(36, tiles, channels)``.
+
+    Args:
+        points: address of the planes.
+        plane: bytes from one of the 36 to the next.
+        channels: of a tile.
+        first: the number of a tile.
+        last: the number after the last one.
+    """
+    for point in range(36):
+        for at in range(4 * first * channels, 4 * last * channels, BYTES):
+            zero(points + point * plane + at)
 
 
 @njit(**OPTIONS)

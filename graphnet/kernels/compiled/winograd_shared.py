@@ -119,11 +119,8 @@ def _sum_tiles_together(
                 room,
             )  # fmt: skip
             # the tiles that a short chunk lacks are summed as zeros
-            for point in range(36 * thread // threads, 36 * (thread + 1) // threads):
-                lacking = 4 * (last - row) * across, 4 * chunk * across
-                for at in range(lacking[0] * channels, lacking[1] * channels, BYTES):
-                    zero(base + point * inputs + at)
-                for at in range(lacking[0] * filters, lacking[1] * filters, BYTES):
-                    zero(base + second + point * outputs + at)
+            if thread == 0:
+                tiles.clear(base, inputs, channels, (last - row) * across, chunk * across)
+                tiles.clear(base + second, outputs, filters, (last - row) * across, chunk * across)
         for thread in prange(threads):
             call_execute(execute, primitive, stream, count, arguments[thread])

@@ -4,11 +4,6 @@
 // stretch of `stretch` rows; its sums are taken about the first entry of the stretch, and
 // stretches are combined in double, so that a large mean costs the variance no digits.
 
-#define TILE                                             \
-    Int c = (Int)blockIdx.x * ACROSS + threadIdx.x;      \
-    Int begin = (Int)blockIdx.y * stretch;               \
-    Int end = begin + stretch < rows ? begin + stretch : rows
-
 // Sums of two values over the rows of a tile, valid where threadIdx.y is 0.
 __device__ inline void tile_sums(double& a, double& b) {
     __shared__ double parts[2][DOWN][ACROSS];

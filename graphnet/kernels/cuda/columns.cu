@@ -1,9 +1,5 @@
 // Sums over rows and additions to them: (rows, C), channels last.
 
-#define TILE                                                                             \
-    Int c = (Int)blockIdx.x * ACROSS + threadIdx.x;                                      \
-    Int begin = (Int)blockIdx.y * stretch, end = begin + stretch < rows ? begin + stretch : rows
-
 // partial: (stretches, C), the sums of each stretch of rows.
 KERNEL column_sums(const T* x, double* partial, Int rows, Int channels, Int stretch) {
     __shared__ double parts[DOWN][ACROSS];

@@ -49,6 +49,12 @@ typedef unsigned long long Word;
 #define FIRST ((Int)blockIdx.x * blockDim.x + threadIdx.x)
 #define STRIDE ((Int)gridDim.x * blockDim.x)
 
+// The channel of a thread of a tile, and the stretch of rows of its block.
+#define TILE                                             \
+    Int c = (Int)blockIdx.x * ACROSS + threadIdx.x;      \
+    Int begin = (Int)blockIdx.y * stretch;               \
+    Int end = begin + stretch < rows ? begin + stretch : rows
+
 __device__ inline float larger(float a, float b) {
     // a NaN is larger than all others
     return a != a || a >= b ? a : b;

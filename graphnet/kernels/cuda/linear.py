@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from graphnet.kernels.cuda.device import LINE, Device, grid_of
+from graphnet.kernels.cuda.columns import Columns
+from graphnet.kernels.cuda.device import Device
 from graphnet.kernels.cuda.kernel import CudaKernel
 from graphnet.kernels.cuda.products import Matrices
 from graphnet.kernels.placed import ROWS, Call, Memory, Terms, in_turn
@@ -12,9 +13,6 @@ from ops.linear import Linear, MatMul
 from ops.operator import Spec, known
 
 __all__ = ["CudaLinear", "CudaMatMul", "is_even"]
-
-#: Rows of which one thread sums a column.
-STRETCH = 32
 
 
 class CudaLinear(CudaKernel):
@@ -36,12 +34,12 @@ class CudaLinear(CudaKernel):
         self._tf32 = tf32
         self._units, self._features = known(*weight.shape)
         self._rows = math.prod(known(*x.shape)) // self._features
-        self._stretches = -(-self._rows // STRETCH)
+        self._columns = Columns(device, Spec((self._rows, self._units), x.dtype))
         self.terms = Terms(
             inputs=(ROWS, ROWS, ROWS),
             outputs=(ROWS,),
             reads=(0, 1),
-            backward_space=8 * self._stretches * self._units,
+            backward_space=self._columns.nbytes,
         )
 
     def bind_forward(self, memory: Memory) -> Call:
@@ -72,16 +70,7 @@ class CudaLinear(CudaKernel):
             target = Matrices(dweight, units, self._features)
             calls.append(bound(dy.transpose, x, target, tf32=self._tf32))
         if dbias is not None:
-            sums, grid = memory.space.view("float64"), (-(-units // LINE), self._stretches)
-            calls += [
-                self.bound(
-                    "column_sums", grid, (LINE,), dy.array, sums, self._rows, units, STRETCH
-                ),
-                self.bound(
-                    "column_total", grid_of(self.device, units), (LINE,), sums, dbias, units,
-                    self._stretches,
-                ),
-            ]  # fmt: skip
+            calls.append(self._columns.summed(dy.array, dbias, memory.space))
         return in_turn(*calls)
 
 

@@ -13,7 +13,7 @@ Source: the cuDNN frontend's documentation, "Convolutions".
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -113,35 +113,27 @@ class Geometry:
 
     def data(self) -> Plan:
         """``result, weight -> image``, the gradient of the image."""
-
-        def make() -> Computation:
-            image, weight, result = self.shapes
-            made = Computation(self.library, self.dtype)
-            found = made.graph.conv_dgrad(
-                loss=made.tensor("result", result),
-                filter=made.tensor("weight", weight),
-                **self._options(),
-            )
-            made.result("image", found, image)
-            return made
-
-        return self._chosen(make, "conv data")
+        return self._reverse("conv_dgrad", {"loss": "result", "filter": "weight"}, "image", "data")
 
     def weights(self) -> Plan:
         """``image, result -> weight``, the gradient of the weight."""
+        arguments = {"image": "image", "loss": "result"}
+        return self._reverse("conv_wgrad", arguments, "weight", "weights")
+
+    def _reverse(
+        self, operation: str, arguments: Mapping[str, str], found: str, direction: str
+    ) -> Plan:
+        """A gradient: who plays which argument of the operation, and whose gradient is found."""
+        shapes = dict(zip(("image", "weight", "result"), self.shapes, strict=True))
 
         def make() -> Computation:
-            image, weight, result = self.shapes
             made = Computation(self.library, self.dtype)
-            found = made.graph.conv_wgrad(
-                image=made.tensor("image", image),
-                loss=made.tensor("result", result),
-                **self._options(),
-            )
-            made.result("weight", found, weight)
+            given = {name: made.tensor(role, shapes[role]) for name, role in arguments.items()}
+            gradient = getattr(made.graph, operation)(**given, **self._options())
+            made.result(found, gradient, shapes[found])
             return made
 
-        return self._chosen(make, "conv weights")
+        return self._chosen(make, f"conv {direction}")
 
     def _options(self) -> dict[str, list[int]]:
         windows = self.windows
