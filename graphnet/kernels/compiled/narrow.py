@@ -2,7 +2,9 @@
 
 Matrix products are inefficient there, as each sums over few channels.  Here the gradients of some
 taps of a row, for 16 filters to a vector, stay in registers while a row of the output's gradient
-goes by: each entry of the input is multiplied with all filters at once.
+goes by: each entry of the input is multiplied with all filters at once.  A tap is a column of the
+kernel and a channel; those of a row lie side by side in channels-last memory.  Where filters do
+not fill their last vector, it reads on into the next position, and what that sums is left out.
 """
 
 from __future__ import annotations
@@ -35,12 +37,14 @@ __all__ = ["NarrowConv", "is_narrow"]
 
 #: The most channels of the input that count as few.
 CHANNELS = 4
+#: Vectors between the sums of one thread and the next, so that no line of the cache holds both.
+APART = 2
 
 
 def is_narrow(operator: Conv, specs: tuple[Spec | None, ...]) -> bool:
     """Whether a convolution is served here."""
     x = specs[0]
-    if x is None or x.rank != 4 or operator.groups != 1 or operator.filters % WIDTH:
+    if x is None or x.rank != 4 or operator.groups != 1:
         return False
     return known(x.shape[1])[0] <= CHANNELS and operator.windows(x).dilation == (1, 1)
 
@@ -70,22 +74,26 @@ class NarrowConv(DirectConv):
             return super().bind_weights(memory)
         x, dy = last(memory.inputs[0]), last(memory.doutputs[0])
         filters, channels, down, across = dweight.shape
+        lanes = -(-filters // WIDTH) * WIDTH
+        seen = across * channels
         # as many vectors of filters, a power of 2 that divides them, as leave room for all taps
-        fitting = [v for v in (1, 2, 4) if _fitting(v) >= across and filters % (v * WIDTH) == 0]
+        fitting = [v for v in (1, 2, 4) if _fitting(v) >= seen and lanes % (v * WIDTH) == 0]
         vectors = max(fitting, default=1)
-        taps, more, fewer = in_groups(across, _fitting(vectors))
+        taps, more, fewer = in_groups(seen, _fitting(vectors))
         width = (dy.shape[2] - 1) * self._geometry_2d[3] + across
         room = (
-            np.empty((self._threads, down, channels, across, filters), "float32"),
-            np.empty((self._threads, channels, x.shape[1], width), "float32"),
-            np.empty((self._threads, filters), "float32"),
+            np.empty((self._threads, down * seen + APART, lanes), "float32"),
+            np.zeros((self._threads, x.shape[1] + APART, width * channels), "float32"),
+            np.zeros((dy.shape[2] * filters + WIDTH,), "float32"),
+            np.empty((self._threads, 1 + APART, lanes), "float32"),
             np.empty((self._threads, filters), "float64"),
         )
         dbias = np.empty(filters, "float32") if dbias is None else dbias
         return [
             partial(
-                _correlate, x, dy, self._geometry_2d, np.ones(1, "float32"), room, dweight, dbias,
-                (0,) * taps, more, (0,) * (taps - 1), fewer, (0,) * vectors, self._threads,
+                _correlate, x.reshape(*x.shape[:2], -1), dy, channels, self._geometry_2d,
+                np.ones(1, "float32"), room, dweight, dbias, (0,) * taps, more,
+                (0,) * (taps - 1), fewer, (0,) * vectors, self._threads,
             )
         ]  # fmt: skip
 
@@ -138,56 +146,64 @@ def _add_row(
 
 @njit(parallel=True, **OPTIONS)
 def _correlate(
-    x, dy, geometry, one, room, dweight, dbias, taps, more, less_taps, fewer, vectors, threads
-):
+    x, dy, channels, geometry, one, room, dweight, dbias, taps, more, less_taps, fewer, vectors,
+    threads,
+):  # fmt: skip
     down, across, stride_h, stride_w, top, left = geometry
-    batch, height, width, channels = x.shape
+    batch, height, width = x.shape
     out_h, out_w, filters = dy.shape[1:]
-    sums, images, totals, biases = room
-    row_bytes, part_bytes = 4 * filters, BYTES * len(vectors)
+    sums, images, end, totals, biases = room
+    position, row_bytes, part_bytes = 4 * filters, 4 * sums.shape[2], BYTES * len(vectors)
+    step, line = 4 * stride_w * channels, 4 * images.shape[2]
+    seen = across * channels
+    ones, first, behind = one.ctypes.data, dy.ctypes.data, end.ctypes.data
+    # the last row of all is read from where there is something behind it
+    for column in range(out_w):
+        for f in range(filters):
+            end[column * filters + f] = dy[batch - 1, out_h - 1, column, f]
     for thread in prange(threads):
         own, lines, total, bias = sums[thread], images[thread], totals[thread], biases[thread]
+        # addresses, since numba counts who holds an array each time one is taken from another
+        own_at, lines_at, total_at = own.ctypes.data, lines.ctypes.data, total.ctypes.data
         own[:] = 0
-        lines[:] = 0
         bias[:] = 0
         for n in range(batch * thread // threads, batch * (thread + 1) // threads):
             total[:] = 0
-            for part in range(0, row_bytes, part_bytes):
-                _add_row(
-                    one.ctypes.data, 0, dy[n].ctypes.data + part, row_bytes,
-                    total.ctypes.data + part, 0, out_h * out_w, (0,), vectors,
-                )  # fmt: skip
-            for f in range(filters):
-                bias[f] += total[f]
-            for c in range(channels):
-                for row in range(height):
-                    for column in range(min(width, lines.shape[2] - left)):
-                        lines[c, row, left + column] = x[n, row, column, c]
+            begin, end_ = left * channels, min(left * channels + width, lines.shape[1])
+            for row in range(height):
+                lines[row, begin:end_] = x[n, row, : end_ - begin]
             for i in range(out_h):
-                arriving = dy[n, i].ctypes.data
+                number = n * out_h + i
+                arriving = first + number * out_w * position
+                if number == batch * out_h - 1:
+                    arriving = behind
+                for part in range(0, row_bytes, part_bytes):
+                    _add_row(
+                        ones, 0, arriving + part, position, total_at + part, 0, out_w, (0,),
+                        vectors,
+                    )  # fmt: skip
                 for p in range(down):
                     row = i * stride_h + p - top
                     if row < 0 or row >= height:
                         continue
-                    for c in range(channels):
-                        source = lines[c, row].ctypes.data
-                        target = own[p, c].ctypes.data
-                        for part in range(0, row_bytes, part_bytes):
-                            tap = 0
-                            for _ in range(more):
-                                _add_row(
-                                    source + 4 * tap, 4 * stride_w, arriving + part, row_bytes,
-                                    target + tap * row_bytes + part, row_bytes, out_w, taps,
-                                    vectors,
-                                )  # fmt: skip
-                                tap += len(taps)
-                            for _ in range(fewer):
-                                _add_row(
-                                    source + 4 * tap, 4 * stride_w, arriving + part, row_bytes,
-                                    target + tap * row_bytes + part, row_bytes, out_w, less_taps,
-                                    vectors,
-                                )  # fmt: skip
-                                tap += len(less_taps)
+                    source, target = lines_at + row * line, own_at + p * seen * row_bytes
+                    for part in range(0, row_bytes, part_bytes):
+                        tap = 0
+                        for _ in range(more):
+                            _add_row(
+                                source + 4 * tap, step, arriving + part, position,
+                                target + tap * row_bytes + part, row_bytes, out_w, taps, vectors,
+                            )  # fmt: skip
+                            tap += len(taps)
+                        for _ in range(fewer):
+                            _add_row(
+                                source + 4 * tap, step, arriving + part, position,
+                                target + tap * row_bytes + part, row_bytes, out_w, less_taps,
+                                vectors,
+                            )  # fmt: skip
+                            tap += len(less_taps)
+            for f in range(filters):
+                bias[f] += total[0, f]
     # by loops: numba would make a parallel region of each array's sum
     for f in range(filters):
         whole = np.float64(0)
@@ -199,5 +215,5 @@ def _correlate(
                 for q in range(across):
                     gradient = np.float32(0)
                     for thread in range(threads):
-                        gradient += sums[thread, p, c, q, f]
+                        gradient += sums[thread, p * seen + q * channels + c, f]
                     dweight[f, c, p, q] = gradient

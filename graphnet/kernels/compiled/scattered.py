@@ -27,10 +27,10 @@ __all__ = ["ScatteredConv", "is_scattered"]
 
 #: The most channels of the input that count as few.
 CHANNELS = 4
-#: Entries of a vector of taps.
-TAPS = 8
+#: Entries of an eighth of what a row's taps are counted in: a vector has one or two.
+EIGHT = 8
 #: Vectors of taps that stay in registers, beside weights and gradients.
-HELD = REGISTERS - 4 if ENTRIES > TAPS else 12
+HELD = REGISTERS - 4
 
 
 def is_scattered(operator: Conv, specs: tuple[Spec | None, ...]) -> bool:
@@ -39,8 +39,30 @@ def is_scattered(operator: Conv, specs: tuple[Spec | None, ...]) -> bool:
     if x is None or x.rank != 4 or operator.groups != 1:
         return False
     (channels,), windows = known(x.shape[1]), operator.windows(x)
-    few = channels <= CHANNELS and -(-channels * windows.kernel[1] // TAPS) <= HELD
+    few = channels <= CHANNELS and -(-channels * windows.kernel[1] // EIGHT) <= HELD
     return few and windows.dilation == (1, 1)
+
+
+def _lanes(taps: int) -> int:
+    """Entries of a vector: 16 where registers have them and a row of taps fills more than 8."""
+    return 2 * EIGHT if ENTRIES > EIGHT and taps > EIGHT else EIGHT
+
+
+def _together(across: int, step: int, lanes: int, most: int) -> int:
+    """How many positions of a row share the loads of weights.
+
+    They lie ``across // result`` positions apart, whose vectors must not overlap: reading what
+    another one has just written would have to wait.  What is left over is computed one by one,
+    each for the price of three.
+
+    Args:
+        across: the positions of a row.
+        step: entries from what one position sees to what the next one sees.
+        lanes: entries of a vector.
+        most: how many fit into registers.
+    """
+    most = max(1, min(most, across * step // lanes))
+    return min(range(1, most + 1), key=lambda held: (across + 2 * (across % held), -held))
 
 
 class ScatteredConv(DirectConv):
@@ -61,20 +83,23 @@ class ScatteredConv(DirectConv):
         weight, dy, dx = memory.inputs[1], last(memory.doutputs[0]), last(memory.dinputs[0])
         kernel_h, kernel_w, stride_h, stride_w, top, left = self._shape
         filters, channels = weight.shape[:2]
-        vectors = -(-channels * kernel_w // TAPS)
+        lanes = _lanes(channels * kernel_w)
+        vectors = -(-channels * kernel_w // lanes)
         rows, more, fewer = in_groups(kernel_h, max(1, HELD // vectors))
-        held = max(1, HELD // (rows * vectors))
+        held = _together(
+            dy.shape[2], stride_w * channels, lanes * vectors, HELD // (rows * vectors)
+        )
         # what windows see, and all of the image
         height = max((dy.shape[1] - 1) * stride_h + kernel_h, top + dx.shape[1])
         width = max((dy.shape[2] - 1) * stride_w + kernel_w, left + dx.shape[2])
         room = (
-            np.zeros((kernel_h, filters, vectors * TAPS), "float32"),
-            np.empty((self._threads, height * width * channels + vectors * TAPS), "float32"),
+            np.zeros((kernel_h, filters, vectors * lanes), "float32"),
+            np.empty((self._threads, height * width * channels + vectors * lanes), "float32"),
         )
         call = partial(
             _scatter, weight, dy, dx.reshape(*dx.shape[:2], -1), self._shape, width * channels,
             room, (0,) * rows, more, (0,) * (rows - 1), fewer, (0,) * held, (0,) * vectors,
-            self._threads,
+            (0,) * (lanes // EIGHT), self._threads,
         )  # fmt: skip
         return [call]
 
@@ -82,7 +107,7 @@ class ScatteredConv(DirectConv):
 @intrinsic
 def _add_taps(
     typing: Any, dy: Any, dy_step: Any, filters: Any, weights: Any, weights_step: Any, target: Any,
-    line: Any, target_step: Any, rows: Any, positions: Any, vectors: Any,
+    line: Any, target_step: Any, rows: Any, positions: Any, vectors: Any, eights: Any,
 ) -> Any:  # fmt: skip
     """``target[position, row] += sum over filters of dy[position, filter] * weights[row, filter]``.
 
@@ -98,13 +123,14 @@ def _add_taps(
         rows: a tuple with one entry for each row of the kernel.
         positions: a tuple with one entry for each position.
         vectors: a tuple with one entry for each vector of taps.
+        eights: a tuple with one entry for each eight entries of a vector.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         at, step, number, weights_at, weights_row, target_at, pitch, beside = arguments[:8]
         word = at.type
-        v = Vectors(builder, TAPS)
-        nbytes = 4 * TAPS
+        v = Vectors(builder, EIGHT * eights.count)
+        nbytes = 4 * EIGHT * eights.count
 
         def times(value: Any, count: int) -> Any:
             return builder.mul(value, ir.Constant(word, count))
@@ -136,13 +162,14 @@ def _add_taps(
                 v.store(builder.fadd(v.load(spot), builder.load(totals[position])), spot)
         return context.get_dummy_value()
 
-    return types.void(*(types.intp,) * 8, rows, positions, vectors), generate
+    return types.void(*(types.intp,) * 8, rows, positions, vectors, eights), generate
 
 
 @njit(parallel=True, **OPTIONS)
 def _scatter(
-    weight, dy, dx, shape, line, room, rows, more, less_rows, fewer, held, vectors, threads
-):
+    weight, dy, dx, shape, line, room, rows, more, less_rows, fewer, held, vectors, eights,
+    threads,
+):  # fmt: skip
     kernel_h, kernel_w, stride_h, stride_w, top, left = shape
     packed, images = room
     filters, channels = weight.shape[:2]
@@ -172,24 +199,24 @@ def _scatter(
                             _add_taps(
                                 source + j * dy_step, apart * dy_step, filters, factors,
                                 weights_step, to + j * step, 4 * line, apart * step, rows, held,
-                                vectors,
+                                vectors, eights,
                             )  # fmt: skip
                         else:
                             _add_taps(
                                 source + j * dy_step, apart * dy_step, filters, factors,
                                 weights_step, to + j * step, 4 * line, apart * step, less_rows,
-                                held, vectors,
+                                held, vectors, eights,
                             )  # fmt: skip
                     for j in range(apart * len(held), across):
                         if group < more:
                             _add_taps(
                                 source + j * dy_step, dy_step, filters, factors, weights_step,
-                                to + j * step, 4 * line, step, rows, (0,), vectors,
+                                to + j * step, 4 * line, step, rows, (0,), vectors, eights,
                             )  # fmt: skip
                         else:
                             _add_taps(
                                 source + j * dy_step, dy_step, filters, factors, weights_step,
-                                to + j * step, 4 * line, step, less_rows, (0,), vectors,
+                                to + j * step, 4 * line, step, less_rows, (0,), vectors, eights,
                             )  # fmt: skip
                     row += len(rows) if group < more else len(less_rows)
             for row in range(dx.shape[1]):
