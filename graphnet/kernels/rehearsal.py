@@ -12,12 +12,13 @@ from ops.operator import Spec
 __all__ = ["rehearsal", "shortest"]
 
 
-def rehearsal(kernel: PlacedKernel, wanted: Collection[int] = ()) -> Memory:
-    """Arrays of ones for a kernel; gradients lie where the values do, which costs no memory.
+def rehearsal(kernel: PlacedKernel, wanted: Collection[int] = (), *, apart: bool = False) -> Memory:
+    """Arrays of ones for a kernel.
 
     Args:
         kernel: whose terms say what there is.
         wanted: the positions of the inputs whose gradients are computed.
+        apart: whether gradients have arrays of their own; else they lie where the values do.
     """
     terms, xp = kernel.terms.settled(ROWS), kernel.xp
     inputs = [
@@ -27,6 +28,12 @@ def rehearsal(kernel: PlacedKernel, wanted: Collection[int] = ()) -> Memory:
     outputs = [
         _ones(s, layout, xp) for s, layout in zip(kernel.results, terms.outputs, strict=True)
     ]
+    gradients = [
+        _ones(spec, layout, xp) if apart and spec is not None and i in wanted else x
+        for i, (x, spec, layout) in enumerate(
+            zip(inputs, kernel.input_specs, terms.inputs, strict=True)
+        )
+    ]
     return Memory(
         inputs,
         outputs,
@@ -34,8 +41,8 @@ def rehearsal(kernel: PlacedKernel, wanted: Collection[int] = ()) -> Memory:
         packed=xp.empty(terms.packed, dtype="uint8"),
         space=xp.empty(max(terms.forward_space, terms.backward_space), dtype="uint8"),
         # the outputs behind the first one are states, which carry none
-        doutputs=[y if i == 0 else None for i, y in enumerate(outputs)],
-        dinputs=[x if i in wanted else None for i, x in enumerate(inputs)],
+        doutputs=[outputs[0], *[None] * (len(outputs) - 1)],
+        dinputs=[x if i in wanted else None for i, x in enumerate(gradients)],
     )
 
 

@@ -114,7 +114,7 @@ class CudnnBatchNorm(CudaBatchNorm):
         """The plan of a direction, None where the own kernel is faster."""
 
         def bound(plan: Plan | None) -> Call:
-            memory = rehearsal(self, _WANTED if direction == "backward" else ())
+            memory = rehearsal(self, _WANTED if direction == "backward" else (), apart=True)
             if plan is not None:
                 memory.space = self.xp.empty(self._unasked + plan.nbytes, dtype="uint8")
             return self._bind(direction, plan, memory)

@@ -125,7 +125,7 @@ class _Products(CudaKernel):
         xp, (a, b, c) = self.xp, formula
 
         def bound(plan: Plan | None) -> Call:
-            memory = rehearsal(self, wanted)
+            memory = rehearsal(self, wanted, apart=True)
             if plan is not None:
                 memory.space = xp.empty(plan.nbytes, dtype="uint8")
             return bind(plan, memory)
