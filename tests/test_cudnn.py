@@ -7,6 +7,8 @@ real library where it is installed.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import json
 import types
 import warnings
@@ -23,10 +25,20 @@ from graphnet.kernels.cuda import device
 from graphnet.kernels.cudnn import choice, library
 from graphnet.kernels.cudnn import provider as cudnn_provider
 from graphnet.kernels.kept import VARIABLE
+from graphnet.kernels.rehearsal import rehearsal
 from graphnet.kernels.wide import Wide
 from graphnet.testing import Case
-from ops import Conv, ConvTranspose, Dropout, ScaledDotProductAttention, Spec
-from ops.fused import ConvReLU
+from ops import (
+    BatchNorm,
+    Conv,
+    ConvTranspose,
+    Dropout,
+    Linear,
+    MatMul,
+    ScaledDotProductAttention,
+    Spec,
+)
+from ops.fused import BatchNormReLU, ConvReLU
 from tests.cards import cupy_works
 from tests.frontend import Frontend, install
 from tests.test_cpu_kernels import compare, compare_every_record
@@ -76,18 +88,34 @@ def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
 
 def test_every_operator_with_a_kernel_is_among_those_compared():
     named = test_kernels_agree_with_the_reference_on_every_record.pytestmark[0].args[1]
-    # attention is in float16 alone
-    assert set(cudnn_provider.kinds()) - set(named) == {ScaledDotProductAttention}
+    products = test_products_in_tf32_agree_with_the_reference_on_every_record.pytestmark[0].args[1]
+    # attention is in float16 alone; normalizations have strategies with channels that are served
+    others = {BatchNorm, BatchNormReLU, ScaledDotProductAttention}
+    assert set(cudnn_provider.kinds()) - {*named, *products} == others
+
+
+#: Factors of TF32 have ten bits behind the point: on a card each is off by 2**-11, and so are two.
+TF32 = 2.0**-9
+
+
+@pytest.mark.parametrize("operator", [Linear, MatMul])
+def test_products_in_tf32_agree_with_the_reference_on_every_record(placed, operator):
+    rounded = types.SimpleNamespace(prepare=functools.partial(cudnn.prepare, tf32=True))
+    compare_every_record(operator, rounded, tolerance=TF32, placed=placed)
 
 
 #: The fields that the kernels take account of.
 FIELDS = {
+    BatchNorm: {"eps", "momentum"},
+    BatchNormReLU: {"eps", "momentum"},
     Conv: {"filters", "kernel_size", "stride", "padding", "dilation", "groups", "bias"},
     ConvReLU: {"filters", "kernel_size", "stride", "padding", "dilation", "groups", "bias"},
     ConvTranspose: {
         "filters", "kernel_size", "stride", "padding", "output_padding", "dilation", "groups",
         "bias",
     },
+    Linear: {"units", "bias", "axis"},
+    MatMul: set(),
     ScaledDotProductAttention: {
         "heads", "causal", "scale", "key_value_heads", "past", "window", "softcap",
     },
@@ -178,6 +206,170 @@ def test_in_half_precision_results_are_rounded_once(operator, dtype):
         np.testing.assert_allclose(found.astype("float64"), right, **near)
 
 
+def expect_rounded(found, wanted, dtype, units=2):
+    """A result in a narrow dtype is that in float64, up to some units of the largest entry."""
+    assert found.dtype.name == dtype and found.shape == wanted.shape
+    near = units * UNITS[dtype]
+    largest = max(np.abs(wanted).max(), 2**-10)
+    np.testing.assert_allclose(found.astype("float64"), wanted, rtol=near, atol=near * largest)
+
+
+@given(
+    rows=st.integers(1, 9), features=st.integers(1, 9), units=st.integers(1, 9),
+    bias=st.booleans(), dtype=st.sampled_from(sorted(UNITS)), seed=st.integers(0, 100),
+)  # fmt: skip
+@same_library
+def test_linear_layers_in_half_precision_are_rounded_once(
+    placed, rows, features, units, bias, dtype, seed
+):
+    register_bfloat16()
+    rng = np.random.default_rng(seed)
+    operator = Linear(units, bias=bias, axis=-1)
+    shapes = [(rows, 3, 2 * features), (units, 2 * features), (units,)][: 2 + bias]
+    arrays = [rng.normal(size=shape).astype(dtype) for shape in shapes]
+    kernel = cudnn.prepare(operator, tuple(Spec(a.shape, dtype) for a in arrays))
+    assert kernel is not None
+    assert "cublas" not in kernel.method or units % 2
+    wanted, wide_saved = operator.forward(*(a.astype("float64") for a in arrays))
+    y, saved = placed(kernel).forward(*arrays)
+    expect_rounded(y, wanted, dtype)
+    dy = rng.normal(size=y.shape).astype(dtype)
+    expected = operator.backward(wide_saved, dy.astype("float64"), (True,) * 3)
+    for needs in ((True, True, bias), (True, False, False), (False, True, False)):
+        found = placed(kernel).backward(saved, dy, needs[: len(arrays)])
+        for gradient, right, need in zip(found, expected, needs, strict=False):
+            assert (gradient is not None) == need
+            if need:
+                expect_rounded(gradient, right, dtype)
+
+
+@given(
+    leading=st.sampled_from(((), (3,), (2, 3))), shared=st.booleans(), rows=st.integers(1, 5),
+    inner=st.integers(1, 5), columns=st.integers(1, 5), dtype=st.sampled_from(sorted(UNITS)),
+)  # fmt: skip
+@same_library
+def test_products_of_equally_many_matrices_in_half_precision(
+    placed, leading, shared, rows, inner, columns, dtype
+):
+    register_bfloat16()
+    rng = np.random.default_rng(rows)
+    shapes = (*leading, rows, 2 * inner), (*(() if shared else leading), 2 * inner, 2 * columns)
+    arrays = [rng.normal(size=shape).astype(dtype) for shape in shapes]
+    kernel = cudnn.prepare(MatMul(), tuple(Spec(a.shape, dtype) for a in arrays))
+    assert kernel is not None and "cublas" not in kernel.method
+    wanted, wide_saved = MatMul().forward(*(a.astype("float64") for a in arrays))
+    y, saved = placed(kernel).forward(*arrays)
+    expect_rounded(y, wanted, dtype)
+    dy = rng.normal(size=y.shape).astype(dtype)
+    expected = MatMul().backward(wide_saved, dy.astype("float64"), (True, True))
+    for needs in ((True, True), (True, False), (False, True)):
+        for gradient, right, need in zip(
+            placed(kernel).backward(saved, dy, needs), expected, needs, strict=True
+        ):
+            assert (gradient is not None) == need
+            if need:
+                expect_rounded(gradient, right, dtype)
+
+
+@st.composite
+def normalizations(draw):
+    """Batch normalizations of 0 to 3 spatial axes with what may be behind them."""
+    shape = (
+        # of two values each is as far from the mean, and gradients of x are differences that cancel
+        draw(st.integers(4, 9)),
+        8 * draw(st.integers(1, 5)),
+        *draw(st.lists(st.integers(1, 4), max_size=3)),
+    )
+    kind = draw(st.sampled_from((BatchNorm, BatchNormReLU)))
+    operator = kind(eps=draw(st.sampled_from((1e-5, 1e-2))), momentum=draw(st.floats(0.1, 0.9)))
+    seed = draw(st.integers(0, 1000))
+    rng = np.random.default_rng(seed)
+    shapes = [shape, *[shape[1:2]] * 4]
+    if kind is BatchNormReLU and draw(st.booleans()):
+        shapes.append(shape)
+    arrays = [rng.normal(size=s).astype("float32") for s in shapes]
+    arrays[0] = arrays[0] * 3 + 1
+    arrays[4] = np.abs(arrays[4]) + 1
+    absent = [None] * (kind is BatchNormReLU and len(arrays) == 5)
+    return Case(operator, (*arrays, *absent), seed)
+
+
+@given(normalizations())
+@same_library
+def test_batch_normalizations_are_those_of_the_reference(placed, case):
+    kernel = cudnn.prepare(case.operator, case.specs)
+    assert kernel is not None and "cuda" not in kernel.method
+    compare(placed(kernel), case, TOLERANCE)
+
+
+@given(normalizations(), st.sampled_from(sorted(UNITS)))
+@same_library
+def test_batch_normalizations_of_narrow_images_keep_statistics_in_float32(placed, case, dtype):
+    register_bfloat16()
+    given_ = [x for x in case.inputs if x is not None]
+    arrays = [x.astype(dtype) if i in (0, 5) else x for i, x in enumerate(given_)]
+    specs = tuple(Spec(a.shape, a.dtype.name) for a in arrays)
+    kernel = cudnn.prepare(Wide(case.operator, dtype), specs)
+    assert kernel is not None and "cuda" not in kernel.method
+    (wanted, *renewed), wide_saved = case.operator.forward(*(a.astype("float64") for a in arrays))
+    (y, *states), saved = placed(kernel).forward(*arrays)
+    # an addition behind the graph adds to what is rounded already
+    expect_rounded(y, wanted, dtype)
+    for state, right in zip(states, renewed, strict=True):
+        np.testing.assert_allclose(state, right, rtol=1e-5, atol=1e-5)
+    dy = np.random.default_rng(0).normal(size=y.shape).astype(dtype)
+    # where the sum is 0 but for rounding, the ReLU may have rounded it either way
+    dy[np.abs(wanted) < 4 * UNITS[dtype]] = 0
+    arriving = (dy.astype("float64"), None, None)
+    expected = case.operator.backward(wide_saved, arriving, (True,) * 3 + (False,) * 2 + (True,))
+    found = placed(kernel).backward(
+        saved, (dy, None, None), (True, True, True, False, False, True)[: len(arrays)]
+    )
+    for position, (gradient, right) in enumerate(zip(found, expected, strict=False)):
+        if position in (0, 5):
+            expect_rounded(gradient, right, dtype)
+        elif position < 3:
+            near = TOLERANCE * np.abs(right).max()
+            np.testing.assert_allclose(gradient, right, rtol=TOLERANCE, atol=near)
+
+
+@pytest.mark.parametrize("behind", ["nothing", "relu", "add"])
+def test_nan_and_infinity_in_an_image_take_their_channel_and_no_other(placed, behind):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 8, 3, 3)).astype("float32")
+    x[1, 2, 0, 1], x[0, 5, 2, 2] = np.nan, np.inf
+    gamma, beta, mean, var = (np.full(8, value, "float32") for value in (1, 0, 0, 1))
+    beta[7] = np.nan
+    operator = BatchNorm() if behind == "nothing" else BatchNormReLU()
+    added = rng.normal(size=x.shape).astype("float32")
+    added[0, 3, 1, 1] = np.nan
+    arrays = [x, gamma, beta, mean, var, *([added] if behind == "add" else [])]
+    kernel = cudnn.prepare(operator, tuple(Spec(a.shape) for a in arrays))
+    with np.errstate(all="ignore"):
+        (wanted, *renewed), _ = operator.forward(*(a.astype("float64") for a in arrays))
+        (y, *states), _ = placed(kernel).forward(*arrays)
+    assert np.isnan(y[:, [2, 5, 7]]).all()
+    np.testing.assert_array_equal(np.isnan(y), np.isnan(wanted))
+    np.testing.assert_allclose(y, wanted, rtol=TOLERANCE, atol=TOLERANCE)
+    for state, right in zip(states, renewed, strict=True):
+        np.testing.assert_array_equal(np.isfinite(state), np.isfinite(right))
+
+
+@pytest.mark.parametrize("spread", [0, 1e-4, 1e-2, 100])
+def test_running_statistics_take_the_biased_variance_whatever_its_size(spread):
+    rng = np.random.default_rng(0)
+    x = (spread * rng.normal(size=(3, 4)) + 1).astype("float32")
+    learned = [np.full(4, value, "float32") for value in (1, 0, 0.5, 0)]
+    kernel = cudnn.prepare(BatchNorm(), tuple(Spec(a.shape) for a in (x, *learned)))
+    (_, mean, var), _ = kernel.forward(x, *learned)
+    wide = x.astype("float64")
+    np.testing.assert_allclose(mean, 0.45 + 0.1 * wide.mean(axis=0), rtol=1e-6)
+    # float32 holds 1 / sqrt(var + eps), of which var is got back
+    near = 4 * 2.0**-24 * 1e-5
+    np.testing.assert_allclose(var, 0.1 * wide.var(axis=0), rtol=1e-6, atol=near)
+    assert (var >= 0).all()
+
+
 @given(
     batch=st.integers(1, 2), groups=st.integers(1, 2), shared=st.integers(1, 2),
     queries=st.integers(1, 6), keys=st.integers(1, 6), features=st.sampled_from((8, 16)),
@@ -255,11 +447,12 @@ def specs_of(channels=4, dtype="float32"):
 def measured(monkeypatch):
     """What every engine takes is told by its name; the names of those timed."""
     seconds = {"eng0_k1=0": 1, "eng1_k1=0": 2, "eng2_k1=0": 5, "eng4_k1=7": 3, "eng5_k1=1": 4}
+    seconds["the layer below"] = 3.5
     names = []
 
-    def fake(plan):
-        names.append(plan.method)
-        return seconds[plan.method]
+    def fake(found, plan, bind):
+        names.append("the layer below" if plan is None else plan.method)
+        return seconds[names[-1]]
 
     monkeypatch.setattr(choice, "_seconds", fake)
     return names
@@ -331,7 +524,127 @@ def test_without_a_folder_for_choices_a_warning_says_so_once(monkeypatch, tmp_pa
         assert cudnn.prepare(Conv(5, 3), specs_of(3), forward_alone=True) is not None
 
 
+#: The names of those whose every direction is measured beside the layer below, and specs of each.
+BESIDE = {
+    "linear": (Linear(6), (Spec((5, 8)), Spec((6, 8)), Spec((6,))), {"tf32": True}),
+    "matmul": (MatMul(), (Spec((2, 3, 4)), Spec((2, 4, 6))), {"tf32": True}),
+    "normalization": (BatchNormReLU(), (Spec((5, 8, 2, 3)), *[Spec((8,))] * 4, None), {}),
+    "residual": (
+        BatchNormReLU(), (Spec((5, 8, 2, 3)), *[Spec((8,))] * 4, Spec((5, 8, 2, 3))), {},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        (name, wanted)
+        for name, (_, _, options) in BESIDE.items()
+        for wanted in itertools.product(("cudnn", "below"), repeat=3 if options else 2)
+    ],
+)
+def test_each_direction_is_by_whoever_is_faster(monkeypatch, tmp_path, name, wanted):
+    operator, specs, options = BESIDE[name]
+    wanted = list(wanted)
+    left = []
+    monkeypatch.setattr(
+        choice, "_seconds",
+        lambda found, plan, bind: 1 if plan else 0 if left.pop(0) == "below" else 2,
+    )  # fmt: skip
+
+    def prepared():
+        left[:] = wanted
+        return cudnn.prepare(operator, specs, **options)
+
+    kernel = prepared()
+    kept = json.loads((tmp_path / "cudnn.json").read_text())
+    assert not left and len(kept) == len(wanted)
+    below = "cublas" if options else "cuda"
+    assert [value == below for value in kept.values()] == [who == "below" for who in wanted]
+    choice.KEPT.forget()
+    if "cudnn" not in wanted:
+        assert kernel is None and prepared() is None and left == wanted
+        return
+    methods = kernel.method.split("/")
+    assert [method == below for method in methods] == [who == "below" for who in wanted]
+    # what was kept is not measured again
+    assert prepared().method == kernel.method and left == wanted
+    rng = np.random.default_rng(0)
+    arrays = [s and rng.normal(size=s.shape).astype("float32") for s in specs]
+    if not options:
+        arrays[4] = np.abs(arrays[4])
+    compare(kernel, Case(operator, tuple(arrays), 0), TF32 if options else TOLERANCE)
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_at_inference_forward_alone_is_measured(monkeypatch, tmp_path, name):
+    operator, specs, options = BESIDE[name]
+    kernel = cudnn.prepare(operator, specs, forward_alone=True, **options)
+    assert not kernel.terms.differentiable
+    assert len(json.loads((tmp_path / "cudnn.json").read_text())) == 1
+
+
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("relu", [False, True])
+def test_what_is_normalized_again_is_the_same_to_the_last_bit(added, relu):
+    operator, specs, _ = BESIDE["residual" if added else "normalization"]
+    if not relu:
+        operator, specs = BatchNorm(), specs[:5]
+    kernel = cudnn.prepare(operator, specs)
+    memory = rehearsal(kernel)
+    rng = np.random.default_rng(0)
+    for x in (*memory.inputs[:3], *memory.inputs[5:]):
+        if x is not None:
+            x[...] = rng.normal(size=x.shape)
+    kernel.bind_forward(memory)()
+    y, *states = (array.copy() for array in memory.outputs)
+    kept = [array.copy() for array in memory.extras]
+    assert kernel.terms.again == (0,) and kernel.terms.again_space
+    memory.outputs[0][...] = np.nan
+    alone = [memory.outputs[0], None, None]
+    read = [*memory.inputs[:3], None, None, *memory.inputs[5:]]
+    space = np.empty(kernel.terms.again_space, "uint8")
+    again = dataclasses.replace(memory, inputs=read, outputs=alone, space=space)
+    kernel.bind_again(again)()
+    np.testing.assert_array_equal(memory.outputs[0], y)
+    for now, was in zip((*memory.outputs[1:], *memory.extras), (*states, *kept), strict=True):
+        np.testing.assert_array_equal(now, was)
+
+
 # -- what is left to others
+
+
+@pytest.mark.parametrize("operation", ["matmul", "batchnorm", "batchnorm_backward"])
+def test_a_direction_that_cudnn_refuses_is_left_to_the_layer_below(frontend, operation):
+    frontend.refuses = lambda kinds: operation in kinds
+    product = cudnn.prepare(Linear(6), BESIDE["linear"][1], tf32=True)
+    assert (product is None) == (operation == "matmul")
+    normalization = cudnn.prepare(BatchNormReLU(), BESIDE["normalization"][1])
+    if operation == "matmul":
+        assert "cuda" not in normalization.method
+    else:
+        own = normalization.method.split("/").index("cuda")
+        assert own == (operation == "batchnorm_backward")
+
+
+def test_products_and_normalizations_that_are_not_served_are_left_to_others():
+    linear, wide = BESIDE["linear"][1], BESIDE["normalization"][1]
+    # float32 is not rounded unless that is asked for
+    assert cudnn.prepare(Linear(6), linear) is None
+    assert cudnn.prepare(MatMul(), BESIDE["matmul"][1]) is None
+    half = tuple(Spec(spec.shape, "float16") for spec in linear)
+    assert cudnn.prepare(Wide(Linear(6), "float16"), half) is None
+    # matrices that are repeated
+    assert cudnn.prepare(MatMul(), (Spec((2, 3, 4)), Spec((1, 4, 6))), tf32=True) is None
+    # parts of sums may be rounded in ways that are not told
+    assert cudnn.prepare(BatchNormReLU(), wide, exact=True) is None
+    # statistics in half precision
+    assert cudnn.prepare(BatchNorm(), tuple(Spec(s.shape, "float16") for s in wide[:5])) is None
+    # channels that are read four at once, or eight
+    narrow = (Spec((5, 6, 2, 3)), *[Spec((6,))] * 4)
+    assert cudnn.prepare(BatchNorm(), narrow) is None
+    narrow = (Spec((5, 12, 2, 3), "float16"), *[Spec((12,))] * 4)
+    assert cudnn.prepare(Wide(BatchNorm(), "float16"), narrow) is None
 
 
 @pytest.mark.parametrize("direction", ["conv_fprop", "conv_dgrad", "conv_wgrad"])

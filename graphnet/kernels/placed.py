@@ -63,6 +63,7 @@ class Terms:
         packs: the positions of those inputs.
         forward_space: bytes of temporary memory.
         backward_space: likewise.
+        again_space: likewise, for :meth:`PlacedKernel.bind_again`.
         over: ``(output, input)`` positions of an output that may replace an input in its memory.
         over_gradient: ``(input, output)`` positions of an input's gradient that may replace
             the output's gradient.
@@ -83,6 +84,7 @@ class Terms:
     packs: tuple[int, ...] = ()
     forward_space: int = 0
     backward_space: int = 0
+    again_space: int = 0
     over: tuple[tuple[int, int], ...] = ()
     over_gradient: tuple[tuple[int, int], ...] = ()
     adds: tuple[int, ...] = ()
@@ -202,15 +204,15 @@ class PlacedKernel(ABC):
             ],
             [
                 allocate(spec, layout, self.xp) if need and spec is not None else None
-                for need, spec, layout in zip(
-                    wanted, self._input_specs(), terms.inputs, strict=True
-                )
+                for need, spec, layout in zip(wanted, self.input_specs, terms.inputs, strict=True)
             ],
         )
         self.bind_backward(memory)()
         return tuple(memory.dinputs[: len(needs)])
 
-    def _input_specs(self) -> list[Spec | None]:
+    @property
+    def input_specs(self) -> list[Spec | None]:
+        """Those of all inputs the terms speak of, None for what is absent."""
         return [*self.specs, *[None] * (len(self.terms.inputs) - len(self.specs))]
 
 

@@ -87,12 +87,13 @@ PROVIDERS = {
         status=onednn.status,
     ),
     "cudnn": Provider(
-        "Conv, with an addition and ReLU behind it, ConvTranspose, and in half precision "
-        "ScaledDotProductAttention, by cuDNN, on cupy",
+        "Conv and BatchNorm, with an addition and ReLU behind them, ConvTranspose, Linear and "
+        "MatMul in TF32 and half precision, and ScaledDotProductAttention in half precision, by "
+        "cuDNN where it is fastest, on cupy",
         cudnn.prepare,
         backends=("cupy",),
         status=cudnn.status,
-        fused=frozenset((ConvReLU,)),
+        fused=frozenset((BatchNormReLU, ConvReLU)),
     ),
     "cuda": Provider(
         "BatchNorm, LayerNorm, pooling, Dropout, SoftmaxCrossEntropy, Linear, MatMul and chains of "

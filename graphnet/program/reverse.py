@@ -195,11 +195,13 @@ class ReverseProgram:
         own = Place(value.spec, value.layout)
         self._revived[slot] = self._place(own, time, self._last_read[slot])
         entry.outputs = [own if i == position else None for i in range(len(forward.outputs))]
+        space = terms.again_space
         if not is_partial(forward.step, terms, position):
+            space = terms.forward_space
             if terms.packed:
                 entry.packed = self._bytes(terms.packed, time)
-            if terms.forward_space:
-                entry.space = self._bytes(terms.forward_space, time)
+        if space:
+            entry.space = self._bytes(space, time)
         again.append(entry)
         return own
 

@@ -21,8 +21,9 @@ from graphnet.backends.bfloat16 import register_bfloat16
 from graphnet.kernels.cudnn import choice, library
 from graphnet.kernels.cudnn.computation import Plan
 from graphnet.kernels.kept import VARIABLE
+from graphnet.kernels.wide import Wide, inner
 from ops import Spec
-from ops.fused import ConvReLU
+from ops.fused import BatchNormReLU, ConvReLU
 from tests.deviceless import H100
 
 
@@ -55,10 +56,10 @@ def main(cases: list[str]) -> None:
     library.find_library = lambda: found
     os.environ[VARIABLE] = tempfile.mkdtemp()
     # nothing can be timed: the first engine that builds is the one
-    choice._seconds = lambda plan: 0.0
+    choice._seconds = lambda found, plan, bind: 0.0 if plan else 1.0
     choice.CANDIDATES = 1
     names = {name: getattr(ops, name) for name in ops.__all__}
-    names["ConvReLU"] = ConvReLU
+    names |= {kind.__name__: kind for kind in (BatchNormReLU, ConvReLU, Wide)}
     results = {case: _made(eval(case, names)) for case in cases}
     print(json.dumps(results))
 
@@ -68,7 +69,10 @@ def _made(case: Any) -> Any:
     options = others.pop() if others and isinstance(others[-1], dict) else {}
     specs = [Spec(shape, dtype), *(None if s is None else Spec(s, dtype) for s in others)]
     if not others:
-        specs += [Spec(p.shape, p.dtype) for p in operator.parameters(specs[0]).values()]
+        # what is learned beside narrow images is in float32
+        wide = Spec(shape, "float32" if isinstance(operator, Wide) else dtype)
+        learned = inner(operator).parameters(wide), inner(operator).states(wide)
+        specs += [Spec(p.shape, p.dtype) for group in learned for p in group.values()]
     kernel = provider.prepare(operator, tuple(specs), **options)
     if kernel is None:
         return None

@@ -15,6 +15,15 @@ SIGNATURES: dict[str, tuple[set[str], set[str], int]] = {
     "conv_fprop": ({"image", "weight", *_GEOMETRY}, set(), 1),
     "conv_dgrad": ({"loss", "filter", *_GEOMETRY}, set(), 1),
     "conv_wgrad": ({"image", "loss", *_GEOMETRY}, set(), 1),
+    "matmul": ({"A", "B"}, set(), 1),
+    "batchnorm": (
+        {"input", "scale", "bias", "in_running_mean", "in_running_var", "epsilon", "momentum"},
+        set(),
+        5,
+    ),
+    "batchnorm_inference": ({"input", "mean", "inv_variance", "scale", "bias"}, set(), 1),
+    "batchnorm_backward": ({"grad", "input", "scale", "mean", "inv_variance"}, set(), 3),
+    "relu_backward": ({"loss", "input"}, set(), 1),
     "bias": ({"input", "bias"}, set(), 1),
     "add": ({"a", "b"}, set(), 1),
     "relu": ({"input"}, set(), 1),
@@ -35,7 +44,7 @@ def infer(name: str, given: dict[str, Any], results: list[Any]) -> None:
     shapes = rule(**given) if rule else [_broadcast(given)]
     for tensor, shape in zip(results, shapes, strict=True):
         if shape is None:
-            assert tensor.dim, f"{name}: the shape of its result has to be said"
+            assert tensor.dim or tensor.is_virtual, f"{name}: the shape of its result must be said"
             continue
         assert tensor.is_virtual or tensor.dim == list(shape), (name, tensor.dim, shape)
         tensor.dim = list(shape)
@@ -153,6 +162,93 @@ def _conv_wgrad(shapes: Any, image: Any, loss: Any, **geometry: Any) -> Any:
         share = np.einsum("ngkp,ngcp->gkc", *flat)
         dweight[(..., *position)] = share.reshape(shape[:2])
     return dweight
+
+
+# -- products: (batch, rows, columns)
+
+
+def _shape_matmul(A: Any, B: Any) -> list[Any]:
+    assert len(A.dim) == len(B.dim) == 3 and A.dim[0] == B.dim[0] and A.dim[2] == B.dim[1]
+    for x in (A, B):
+        # what real cuDNN says without a cuBLAS of its own: pairs of halves are read at once
+        if x.data_type.value != "float32" and x.dim[1 if x.stride[1] == 1 else 2] % 2:
+            raise RuntimeError("no engine for odd rows of half precision")
+    return [[*A.dim[:2], B.dim[2]]]
+
+
+def _matmul(shapes: Any, A: Any, B: Any) -> Any:
+    return A @ B
+
+
+# -- batch normalization, with the rules that real cuDNN was found to have
+
+
+def _expect_channels(x: Any, *others: Any) -> None:
+    assert len(x.dim) == 4 and x.stride[1] == 1, "channels lie side by side"
+    at_once = 4 if x.data_type.value == "float32" else 8
+    if x.dim[1] % at_once:
+        raise RuntimeError("tunable_params.c % tunable_params.elements_per_ldg != 0")
+    for other in others:
+        assert other.dim == [1, x.dim[1], 1, 1] and other.data_type.value == "float32"
+
+
+def _shape_batchnorm(input: Any, scale: Any, bias: Any, epsilon: Any, **running: Any) -> list[Any]:
+    assert running == {"in_running_mean": None, "in_running_var": None, "momentum": None}
+    assert epsilon.by_value, "a number in the memory of the host"
+    _expect_channels(input, scale, bias)
+    return [input.dim, scale.dim, scale.dim, None, None]
+
+
+def _shape_batchnorm_inference(input: Any, **others: Any) -> list[Any]:
+    _expect_channels(input, *others.values())
+    return [input.dim]
+
+
+def _shape_batchnorm_backward(grad: Any, input: Any, **others: Any) -> list[Any]:
+    _expect_channels(input, *others.values())
+    scale = others["scale"].dim
+    assert grad.dim == input.dim
+    if grad.is_virtual and grad.data_type is not input.data_type:
+        raise RuntimeError("GradientTensorDataType is not that of the images")
+    return [input.dim, scale, scale]
+
+
+def _shape_relu_backward(loss: Any, input: Any) -> list[Any]:
+    if not input.is_virtual:
+        raise RuntimeError("!dact_op->getXDesc()->getIsVirtual()")
+    assert loss.dim == input.dim
+    return [loss.dim]
+
+
+_OVER = (0, 2, 3)
+
+
+def _batchnorm(shapes: Any, input: Any, scale: Any, bias: Any, epsilon: Any, **_: Any) -> list[Any]:
+    mean = input.mean(axis=_OVER, keepdims=True)
+    inverse = 1 / np.sqrt(input.var(axis=_OVER, keepdims=True) + epsilon)
+    y = _batchnorm_inference(shapes, input, mean, inverse, scale, bias)
+    return [y, mean, inverse, None, None]
+
+
+def _batchnorm_inference(
+    shapes: Any, input: Any, mean: Any, inv_variance: Any, scale: Any, bias: Any
+) -> Any:
+    return (input - mean) * inv_variance * scale + bias
+
+
+def _batchnorm_backward(
+    shapes: Any, grad: Any, input: Any, scale: Any, mean: Any, inv_variance: Any
+) -> list[Any]:
+    normal = (input - mean) * inv_variance
+    dscale = (grad * normal).sum(axis=_OVER, keepdims=True)
+    dbias = grad.sum(axis=_OVER, keepdims=True)
+    count = input.size // input.shape[1]
+    dx = scale * inv_variance * (grad - dbias / count - normal * dscale / count)
+    return [dx, dscale, dbias]
+
+
+def _relu_backward(shapes: Any, loss: Any, input: Any) -> Any:
+    return np.where(input > 0, loss, 0)
 
 
 # -- pointwise

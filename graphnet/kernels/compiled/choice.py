@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import platform
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,8 @@ import numpy as np
 from graphnet.kernels.convolution import ConvKernel, MixedConv
 from graphnet.kernels.kept import Kept
 from graphnet.kernels.onednn.library import Library
-from graphnet.kernels.placed import Memory, allocate, in_turn
+from graphnet.kernels.placed import in_turn
+from graphnet.kernels.rehearsal import rehearsal, shortest
 from ops.convolution import Conv
 from ops.operator import Spec
 
@@ -91,21 +91,8 @@ def _machine(library: Library) -> str:
 
 def _seconds(kernel: ConvKernel, direction: str, prepared: bool) -> float:
     """How long one direction takes on arrays of ones."""
-    terms = kernel.terms
-    inputs = [
-        None if spec is None else _ones(spec, layout)
-        for spec, layout in zip(kernel.specs, terms.inputs, strict=True)
-    ]
-    (y,) = (_ones(s, layout) for s, layout in zip(kernel.results, terms.outputs, strict=True))
-    space = max(terms.forward_space, terms.backward_space)
-    memory = Memory(
-        inputs,
-        [y],
-        packed=np.empty(terms.packed, "uint8"),
-        space=np.empty(space, "uint8"),
-        doutputs=[y],
-        dinputs=[x if (direction == "data") == (i == 0) else None for i, x in enumerate(inputs)],
-    )
+    others = range(1, len(kernel.specs))
+    memory = rehearsal(kernel, (0,) if direction == "data" else others)
     pack = kernel.bind_packed(memory)
     pack()
     if direction == "data":
@@ -115,15 +102,8 @@ def _seconds(kernel: ConvKernel, direction: str, prepared: bool) -> float:
     else:
         forward = kernel.bind_forward(memory)
         call = forward if prepared else in_turn(pack, forward)
-    call()
-    times = []
-    for _ in range(RUNS):
-        if prepared:  # weights come from memory: those of the other layers were read since
-            _evict()
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    # at inference weights come from memory: those of the other layers were read since
+    return shortest(call, RUNS, before=_evict if prepared else lambda: None)
 
 
 def _evict() -> None:
@@ -134,9 +114,3 @@ def _evict() -> None:
 @functools.cache
 def _others() -> Any:
     return np.zeros(EVICTED // 4, "float32")
-
-
-def _ones(spec: Spec, layout: str) -> Any:
-    array = allocate(spec, layout)
-    array[...] = 1
-    return array

@@ -169,3 +169,34 @@ KERNEL gradient(const T* x, const T* y, const T* dy, const float* mean,
         dx[at] = narrowed(arriving * one + apart * two + three);
     }
 }
+
+// What follows from statistics that were found elsewhere: `rstd` is 1 / sqrt(var + eps).
+KERNEL renew(const float* gamma, const float* running_mean, const float* running_var,
+             const float* mean, const float* rstd, float* new_mean, float* new_var, float* scale,
+             Int channels, double eps, double momentum) {
+    for (Int c = FIRST; c < channels; c += STRIDE) {
+        double center = mean[c], inverse = rstd[c];
+        // a variance far below eps may come out as less than nothing, a NaN stays
+        double var = 1 / (inverse * inverse) - (double)(float)eps;
+        if (var < 0) var = 0;
+        scale[c] = gamma[c] * rstd[c];
+        new_mean[c] = (float)(momentum * running_mean[c] + (1 - momentum) * center);
+        new_var[c] = (float)(momentum * running_var[c] + (1 - momentum) * var);
+    }
+}
+
+// Where a channel has no finite statistics, scale or shift, what a ReLU that hides NaN made of it
+// is replaced by what is meant; all other channels cost a look at three numbers.
+KERNEL reveal(const T* x, const float* mean, const float* scale, const float* beta, T* y,
+              Int rows, Int channels, Int stretch) {
+    TILE;
+    if (c >= channels) return;
+    float center = mean[c], factor = scale[c], shift = beta[c];
+    // the difference is NaN unless all are finite
+    if ((center - center) + (factor - factor) + (shift - shift) == 0) return;
+    for (Int row = begin + threadIdx.y; row < end; row += DOWN) {
+        Int at = row * channels + c;
+        float value = (widened(x[at]) - center) * factor + shift;
+        y[at] = narrowed(value < 0 ? 0.0f : value);
+    }
+}

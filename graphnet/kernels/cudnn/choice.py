@@ -1,21 +1,25 @@
 """Which engine of cuDNN executes a graph: the fastest, measured once and kept.
 
 cuDNN proposes engines for a graph, the most promising first.  Those that round in ways that are not
-wanted are struck out; the first few that remain are timed.  The file ``cudnn.json`` lies beside
+wanted are struck out; the first few that remain are timed, and beside them, where there is one, the
+kernel of the layer below that computes the same.  The file ``cudnn.json`` lies beside
 ``convolutions.json`` (see :mod:`graphnet.kernels.kept`) and can be deleted at any time.
 """
 
 from __future__ import annotations
 
-import time
+import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from graphnet.kernels.cudnn.computation import ALIGNMENT, Computation, Plan
 from graphnet.kernels.cudnn.library import CudnnError, Library
 from graphnet.kernels.kept import Kept
+from graphnet.kernels.placed import Call
+from graphnet.kernels.rehearsal import shortest
 
-__all__ = ["KEPT", "choose"]
+__all__ = ["KEPT", "Rival", "choose", "choose_beside"]
 
 #: What was measured before, by graph, card and version of cuDNN.
 KEPT = Kept("cudnn.json", "which engine of cuDNN is fastest")
@@ -32,6 +36,19 @@ _ROUNDED = ("TENSOR_CORE", "DOWN_CONVERT_INPUTS")
 _MAGNIFIED = (
     "FFT", "WINOGRAD", "WINOGRAD_TILE_4x4", "WINOGRAD_TILE_6x6", "WINOGRAD_TILE_13x13",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What computes the same without cuDNN.
+
+    Attributes:
+        name: under which it is kept.
+        bind: all that is done with a plan, or by the rival for None, on arrays for its time.
+    """
+
+    name: str
+    bind: Callable[[Plan | None], Call]
 
 
 def choose(
@@ -56,24 +73,73 @@ def choose(
     Raises:
         CudnnError: cuDNN refuses the graph, or none of its engines may be used.
     """
+    plan = _fastest(library, make, what, dtype, exact, tf32, None)
+    assert plan is not None, "there is no rival"
+    return plan
+
+
+def choose_beside(
+    library: Library,
+    make: Callable[[], Computation],
+    what: str,
+    rival: Rival,
+    *,
+    dtype: str = "float32",
+    tf32: bool = False,
+) -> Plan | None:
+    """The fastest plan for a graph; None where a rival is faster, or cuDNN has no such plan.
+
+    Args:
+        library: this and all others as :func:`choose` has them.
+        make: likewise.
+        what: likewise.
+        rival: what computes the same.
+        dtype: likewise.
+        tf32: likewise.
+    """
+    try:
+        return _fastest(library, make, what, dtype, False, tf32, rival)
+    except CudnnError:
+        return None
+
+
+def _fastest(
+    library: Library,
+    make: Callable[[], Computation],
+    what: str,
+    dtype: str,
+    exact: bool,
+    tf32: bool,
+    rival: Rival | None,
+) -> Plan | None:
+    """The plan that is fastest, None where the rival is."""
     rounded = _ROUNDED if dtype == "float32" and not tf32 else ()
     rules = (*_NEVER, *rounded, *(_MAGNIFIED if exact else ()))
     precision = "exact " * exact + ("tf32" if dtype == "float32" and tf32 else dtype)
     key = f"{what}, {precision}, {library.name}, {library.summary}"
+    bind: Callable[[Plan | None], Call] = _on_zeros
+    if rival is not None:
+        # which comes with CuPy
+        version = getattr(library.device.xp, "__version__", "")
+        key, bind = f"{key}, beside {rival.name} {version}", rival.bind
     known = KEPT.read().get(key)
     if isinstance(known, str):
+        if rival is not None and known == rival.name:
+            return None
         for plan in _plans(library, make, rules, known):
             return plan
-    first = _plans(library, make, rules)
-    timed = []
-    for plan in first:
-        timed.append((_seconds(plan), plan.method))
-        if len(timed) == CANDIDATES:
-            break
+    timed = [
+        (_seconds(library, plan, bind), plan.method)
+        for plan in itertools.islice(_plans(library, make, rules), CANDIDATES)
+    ]
     if not timed:
         raise CudnnError(f"no engine of cuDNN for {what} in {dtype}")
+    if rival is not None:
+        timed.append((_seconds(library, None, bind), rival.name))
     _, best = min(timed)
     KEPT.write(key, best)
+    if rival is not None and best == rival.name:
+        return None
     # a graph of its own holds nothing of the engines that lost
     (plan,) = _plans(library, make, rules, best)
     return plan
@@ -112,21 +178,17 @@ def _plans(
             return
 
 
-def _seconds(plan: Plan) -> float:
-    """How long a plan takes on zeros."""
-    library = plan.library
-    xp = library.device.xp
+def _seconds(library: Library, plan: Plan | None, bind: Callable[[Plan | None], Call]) -> float:
+    """How long it takes what is bound to a plan, or to none."""
+    return shortest(bind(plan), RUNS, until=library.synchronize)
+
+
+def _on_zeros(plan: Plan | None) -> Call:
+    """A plan alone, bound to zeros."""
+    assert plan is not None, "there is no rival"
+    xp = plan.library.device.xp
     arrays: dict[str, Any] = {
         name: xp.zeros(operand.nbytes, dtype="uint8")
         for name, operand in plan.computation.operands.items()
     }
-    call = plan.bind(arrays, xp.zeros(plan.nbytes, dtype="uint8"))
-    call()
-    library.synchronize()
-    times = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        call()
-        library.synchronize()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return plan.bind(arrays, xp.zeros(plan.nbytes, dtype="uint8"))

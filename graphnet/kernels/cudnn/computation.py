@@ -99,6 +99,11 @@ class Computation:
         self.operands: dict[str, Operand] = {}
         self.constants: dict[int, Any] = {}
 
+    @property
+    def kind(self) -> Any:
+        """The frontend's type of the dtype."""
+        return self._type(self._dtype)
+
     def tensor(
         self,
         name: str,

@@ -12,9 +12,12 @@ from graphnet.kernels.cudnn import library
 from graphnet.kernels.cudnn.computation import TYPES
 from graphnet.kernels.cudnn.library import CudnnError
 from graphnet.kernels.wide import Wide, inner
+from ops.attention import ScaledDotProductAttention
+from ops.batch_norm import BatchNorm
 from ops.conv_transpose import ConvTranspose
 from ops.convolution import Conv
-from ops.fused import ConvReLU
+from ops.fused import BatchNormReLU, ConvReLU
+from ops.linear import Linear, MatMul
 from ops.operator import Operator, Spec
 
 __all__ = ["kinds", "prepare", "status"]
@@ -24,15 +27,24 @@ __all__ = ["kinds", "prepare", "status"]
 def kinds() -> dict[type[Operator], Callable[..., Any]]:
     """The kernel of each operator; none for what is derived from it."""
     from graphnet.kernels.cudnn.attention import CudnnAttention
+    from graphnet.kernels.cudnn.batch_norm import CudnnBatchNorm
     from graphnet.kernels.cudnn.convolution import CudnnConv, CudnnConvTranspose
-    from ops.attention import ScaledDotProductAttention
+    from graphnet.kernels.cudnn.product import CudnnLinear, CudnnMatMul
 
     return {
+        BatchNorm: CudnnBatchNorm,
+        BatchNormReLU: CudnnBatchNorm,
         Conv: CudnnConv,
         ConvReLU: CudnnConv,
         ConvTranspose: CudnnConvTranspose,
+        Linear: CudnnLinear,
+        MatMul: CudnnMatMul,
         ScaledDotProductAttention: CudnnAttention,
     }
+
+
+#: Those whose sums are in float32 whatever the dtype of the images.
+WIDE = (BatchNorm, ScaledDotProductAttention)
 
 
 def prepare(
@@ -55,16 +67,14 @@ def prepare(
         options: none of them changes how anything here is computed.
     """
     dtypes = {spec.dtype for spec in specs if spec is not None}
-    if len(dtypes) != 1 or not dtypes <= TYPES.keys():
+    if not dtypes or not dtypes <= TYPES.keys():
         return None
     found = library.find_library()
     if found is None or any(spec is not None and not spec.elements for spec in specs):
         return None
     computed = inner(operator)
     kind = kinds().get(type(computed))
-    # of what is wide, attention alone sums in float32 whatever the dtype of its inputs
-    narrow = isinstance(operator, Wide) and isinstance(computed, Conv | ConvTranspose)
-    if kind is None or narrow:
+    if kind is None or (isinstance(operator, Wide) and not isinstance(computed, WIDE)):
         return None
     try:
         return kind(found, operator, specs, exact=exact, tf32=tf32, forward_alone=forward_alone)
