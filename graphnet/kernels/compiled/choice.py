@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from graphnet.kernels.compiled.elementwise import add_to
+from graphnet.kernels.compiled.rows import finished
 from graphnet.kernels.convolution import ConvKernel, MixedConv
 from graphnet.kernels.kept import Kept
 from graphnet.kernels.onednn.library import Library
-from graphnet.kernels.placed import in_turn
+from graphnet.kernels.placed import Call, in_turn, last
 from graphnet.kernels.rehearsal import rehearsal, shortest
 from ops.convolution import Conv
+from ops.fused import ConvReLU
 from ops.operator import Spec
 
 __all__ = ["KEPT", "choose", "known_choices"]
@@ -26,6 +29,8 @@ __all__ = ["KEPT", "choose", "known_choices"]
 KEPT = Kept("convolutions.json", "which convolutions are fastest")
 #: Timed runs, of which the fastest counts; one untimed comes first.
 RUNS = 3
+#: Likewise of an inference, whose times differ more.
+RUNS_COLD = 8
 #: Bytes that are touched between the runs of an inference.
 EVICTED = 96 << 20
 DIRECTIONS = ("forward", "data", "weights")
@@ -52,12 +57,19 @@ def choose(
         (only,) = candidates.values()
         return only
     mode = "inference" if forward_alone else "training"
-    key = f"{_shape(operator, specs[0])}, {mode}, {_machine(library)}"
+    rectified = isinstance(operator, ConvReLU)
+    what = f"{_shape(operator, specs[0])}{', ReLU' if rectified else ''}"
+    key = f"{what}, {mode}, {_machine(library)}"
     names = known_choices().get(key)
     wanted = DIRECTIONS[:1] if forward_alone else DIRECTIONS
     if not isinstance(names, list) or not set(names) <= set(candidates) or len(names) < len(wanted):
         names = [
-            min(candidates, key=lambda name: _seconds(candidates[name], direction, forward_alone))
+            min(
+                candidates,
+                key=lambda name: _seconds(
+                    candidates[name], direction, forward_alone, rectified, library.threads
+                ),
+            )
             for direction in wanted
         ]
         KEPT.write(key, names)
@@ -89,8 +101,10 @@ def _machine(library: Library) -> str:
     )
 
 
-def _seconds(kernel: ConvKernel, direction: str, prepared: bool) -> float:
-    """How long one direction takes on arrays of ones."""
+def _seconds(
+    kernel: ConvKernel, direction: str, prepared: bool, rectified: bool, threads: int
+) -> float:
+    """How long one direction takes on arrays of ones, forward with a ReLU where one follows."""
     others = range(1, len(kernel.specs))
     memory = rehearsal(kernel, (0,) if direction == "data" else others)
     pack = kernel.bind_packed(memory)
@@ -101,16 +115,18 @@ def _seconds(kernel: ConvKernel, direction: str, prepared: bool) -> float:
         call = in_turn(*kernel.bind_weights(memory))
     else:
         forward = kernel.bind_forward(memory)
+        if rectified:
+            after = finished(last(memory.outputs[0]), None, threads)
+            forward = kernel.bind_finished(memory, None) or in_turn(forward, after)
         call = forward if prepared else in_turn(pack, forward)
+    if not prepared:
+        return shortest(call, RUNS)
     # at inference weights come from memory: those of the other layers were read since
-    return shortest(call, RUNS, before=_evict if prepared else lambda: None)
-
-
-def _evict() -> None:
-    """Read and write more than the caches hold."""
-    np.add(_others(), 1, out=_others())
+    return shortest(call, RUNS_COLD, before=_evict(threads))
 
 
 @functools.cache
-def _others() -> Any:
-    return np.zeros(EVICTED // 4, "float32")
+def _evict(threads: int) -> Call:
+    """Read and write more than the caches of all cores hold, which also wakes their threads."""
+    others = np.zeros(EVICTED // 4, "float32")
+    return add_to(others, others, threads)

@@ -169,9 +169,10 @@ def _correlate(
         bias[:] = 0
         for n in range(batch * thread // threads, batch * (thread + 1) // threads):
             total[:] = 0
-            begin, end_ = left * channels, min(left * channels + width, lines.shape[1])
+            begin = min(left * channels, lines.shape[1])
+            inside = min(width, lines.shape[1] - begin)
             for row in range(height):
-                lines[row, begin:end_] = x[n, row, : end_ - begin]
+                lines[row, begin : begin + inside] = x[n, row, :inside]
             for i in range(out_h):
                 number = n * out_h + i
                 arriving = first + number * out_w * position

@@ -20,6 +20,7 @@ from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.convolution import Conv
 from ops.cross_entropy import SoftmaxCrossEntropy
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvMaxPoolReLU, ConvReLU
+from ops.linear import Linear
 from ops.normalization import LayerNorm
 from ops.operator import Operator, Spec, known
 from ops.pooling import MaxPool
@@ -31,7 +32,7 @@ __all__ = ["added", "find_advance", "prepare", "rearranged", "status"]
 #: The operators of which some are computed here, beside elementwise ones; not what is derived.
 _SERVED = (
     BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, Conv,
-    ConvMaxPoolReLU, ConvReLU, LayerNorm, LogSoftmax, MaxPool, Resize, Softmax,
+    ConvMaxPoolReLU, ConvReLU, LayerNorm, Linear, LogSoftmax, MaxPool, Resize, Softmax,
     SoftmaxCrossEntropy,
 )  # fmt: skip
 #: How many positions of a window a byte tells apart.
@@ -69,6 +70,8 @@ def prepare(
         return None
     if isinstance(operator, Conv):
         return _convolution(operator, specs, exact=exact, forward_alone=forward_alone)
+    if isinstance(operator, Linear):
+        return _linear(operator, specs) if forward_alone else None
     if elementwise:
         return _chained(operator, specs, forward_alone=forward_alone, frugal=frugal)
     return _simple(operator, specs, thread_count())
@@ -105,6 +108,13 @@ def _simple(operator: Operator, specs: tuple[Spec | None, ...], threads: int) ->
     return kernel if getattr(kernel, "serves", True) else None
 
 
+def _linear(operator: Linear, specs: tuple[Spec | None, ...]) -> Any:
+    """The kernel of a layer of few rows; None for more, which are oneDNN's."""
+    from graphnet.kernels.compiled.few_rows import FewRowsLinear, has_few_rows
+
+    return FewRowsLinear(operator, specs, thread_count()) if has_few_rows(operator, specs) else None
+
+
 def _is_chain(operator: Operator) -> bool:
     """Whether an operator is elementwise, or a chain of such operators."""
     if type(operator) is Chain:
@@ -130,6 +140,7 @@ def _convolution(
         return None
     from graphnet.kernels.compiled.choice import choose
     from graphnet.kernels.compiled.convolution import WinogradConv
+    from graphnet.kernels.compiled.few_channels import FewChannelsConv, has_few_channels
     from graphnet.kernels.compiled.narrow import NarrowConv, is_narrow
     from graphnet.kernels.compiled.pooled import CompiledConvMaxPoolReLU, is_pooled
     from graphnet.kernels.compiled.rectified import CompiledConvReLU
@@ -142,6 +153,8 @@ def _convolution(
             return None
         return CompiledConvMaxPoolReLU(library, operator, own, exact=exact)
     kinds: dict[str, Any] = {"direct": DirectConv}
+    if has_few_channels(operator, specs):
+        kinds["few channels"] = FewChannelsConv
     if not forward_alone and is_narrow(operator, specs):
         kinds["narrow"] = NarrowConv
     if not forward_alone and is_scattered(operator, specs):

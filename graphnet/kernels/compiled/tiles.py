@@ -192,20 +192,21 @@ def gather_inputs(x, height, width, channels, first, last, points, plane, space)
 
 @njit(**OPTIONS)
 def scatter_outputs(
-    points, plane, y, height, width, channels, bias, low, added, first, last, space
+    points, plane, part, y, height, width, channels, bias, low, added, first, last, space
 ):
     """Transform products back to output tiles, cut off where the image ends.
 
     What is written is ``max(y + bias + added, low)``.
 
     Args:
-        points: address of ``(36, tiles, channels)``.
+        points: address of ``(36, tiles, part)``.
         plane: bytes from one of the 36 to the next.
-        y: address of ``(N, H, W, channels)``.
+        part: how many channels are written.
+        y: address of ``(N, H, W, channels)``, at the first of them.
         height: H.
         width: W.
-        channels: as many as both have.
-        bias: address of as many numbers.
+        channels: of ``y``.
+        bias: address of ``part`` numbers.
         low: the least number that is written.
         added: address of an array like ``y``; 0 for none.
         first: row of tiles, counted over all images.
@@ -220,10 +221,10 @@ def scatter_outputs(
         image, row = tile_row // down, 4 * (tile_row % down)
         rows = min(4, height - row)
         top = y + (image * height + row) * line
-        at = points + (tile_row - first) * across * pixel
+        at = points + 4 * (tile_row - first) * across * part
         for tile in range(across):
-            for channel in range(0, pixel, BYTES):
-                source = at + tile * pixel + channel
+            for channel in range(0, 4 * part, BYTES):
+                source = at + 4 * tile * part + channel
                 for i in range(6):
                     _output(source + 6 * i * plane, plane, space + i * BYTES, 6 * BYTES)
                 for j in range(min(4, width - 4 * tile)):
@@ -281,7 +282,7 @@ def gather_gradients(dy, height, width, channels, first, last, points, plane, sp
 
 
 @njit(**OPTIONS)
-def spread_kernels(weight, flipped, points, plane, first, last, space):
+def spread_kernels(weight, flipped, points, plane, block, first, last, space):
     """Transform kernels ``(F, C, 3, 3)`` to the 36 points.
 
     Args:
@@ -290,11 +291,13 @@ def spread_kernels(weight, flipped, points, plane, first, last, space):
             ``(36, F, C)`` of the kernels turned by 180 degrees, as its input's gradient does.
         points: address of the result.
         plane: bytes from one of the 36 to the next.
+        block: columns that lie together: ``(36, columns / block, rows, block)``; all as above.
         first: the row of the result, of C or F, to begin with.
         last: the row after the last one.
         space: an array of at least 27 vectors, one of them a row.
     """
     columns = weight.shape[1] if flipped else weight.shape[0]
+    rows = weight.shape[0] if flipped else weight.shape[1]
     base = space.ctypes.data
     for column in range(0, columns, WIDTH):
         for row in range(first, last):
@@ -310,7 +313,8 @@ def spread_kernels(weight, flipped, points, plane, first, last, space):
                 # down column j: points (6, 3)
                 _kernel(base + j * BYTES, 3 * BYTES, base + (9 + j) * BYTES, 3 * BYTES)
             for i in range(6):
-                target = points + 6 * i * plane + 4 * (row * columns + column)
+                place = (column // block * rows + row) * block + column % block
+                target = points + 6 * i * plane + 4 * place
                 _kernel(base + (9 + 3 * i) * BYTES, BYTES, target, plane)
 
 

@@ -2,8 +2,9 @@
 
 Rows of tiles are taken in chunks that stay in the cache: each thread transforms a chunk,
 multiplies it with the transformed kernels (36 matrix products in one call of oneDNN's matmul)
-and transforms the products back, before it takes the next.  The gradient of the input is the
-convolution of ``dy`` with the kernels turned by 180 degrees.  That of the kernels sums, over all
+and transforms the products back, before it takes the next.  A few tiles are multiplied without
+oneDNN (:mod:`winograd_few`).  The gradient of the input is the convolution of ``dy`` with the
+kernels turned by 180 degrees.  That of the kernels sums, over all
 tiles, the products of transformed inputs and transformed gradients; each thread sums its own, or
 all sum together where the kernels are many (:mod:`winograd_shared`).
 
@@ -22,40 +23,27 @@ from numba import njit, prange
 
 from graphnet.kernels.compiled import tiles
 from graphnet.kernels.compiled.vector import BYTES, OPTIONS, WIDTH, call_execute, zero
-from graphnet.kernels.compiled.winograd_products import PAGE, SKEW, Products, aligned, paged, plane
+from graphnet.kernels.compiled.winograd_few import few_tiles
+from graphnet.kernels.compiled.winograd_products import (
+    CHUNK,
+    PAGE,
+    SKEW,
+    Products,
+    Shape,
+    aligned,
+    paged,
+    plane,
+)
 from graphnet.kernels.compiled.winograd_shared import SharedSums
 from graphnet.kernels.onednn.library import Library
 from graphnet.kernels.placed import Call, in_turn
 
 __all__ = ["Shape", "Winograd"]
 
-#: Bytes of transformed tiles that a chunk aims at, so that it stays in a core's cache.
-CHUNK = 2 << 20
 #: Bytes of transformed kernels from which on all threads add to the same sums of their gradients.
 LARGE = 8 << 20
 #: Vectors of room that the transforms of kernels need.
 ROOM = 54
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A convolution with stride 1 and padding 1: ``(N, H, W, C)`` to ``(N, H, W, F)``."""
-
-    batch: int
-    height: int
-    width: int
-    channels: int
-    filters: int
-
-    @property
-    def rows(self) -> int:
-        """Rows of tiles over all images."""
-        return self.batch * ((self.height + 3) // 4)
-
-    @property
-    def across(self) -> int:
-        """Tiles in a row."""
-        return (self.width + 3) // 4
 
 
 class Winograd:
@@ -75,6 +63,10 @@ class Winograd:
         self._threads = min(threads, shape.rows)
         self._kernel_plane = 4 * shape.channels * shape.filters + SKEW
         self._directions: dict[str, _Direction] = {}
+        self._few = {
+            "forward": few_tiles(shape, shape.channels, shape.filters, self._kernel_plane, threads),
+            "data": few_tiles(shape, shape.filters, shape.channels, self._kernel_plane, threads),
+        }
 
     @property
     def kernels(self) -> int:
@@ -85,6 +77,8 @@ class Winograd:
         """Bytes of temporary memory of a direction: ``"forward"``, ``"data"``, ``"kernels"``."""
         if name == "kernels" and self._shared is not None:
             return PAGE + self._shared.nbytes
+        if few := self._few.get(name):
+            return PAGE + few.nbytes
         return PAGE + self._direction(name).own * self._threads
 
     def spread(self, weight: Any, kernels: int, *, flipped: bool = False) -> Call:
@@ -96,8 +90,10 @@ class Winograd:
             flipped: for the gradient of the input.
         """
         room = np.empty((self._threads, ROOM, WIDTH), "float32")
+        few = self._few["data" if flipped else "forward"]
+        block = few.block if few else weight.shape[1 if flipped else 0]
         return partial(
-            _spread_kernels, weight, flipped, aligned(kernels), self._kernel_plane, room,
+            _spread_kernels, weight, flipped, aligned(kernels), self._kernel_plane, block, room,
             self._threads,
         )  # fmt: skip
 
@@ -174,6 +170,8 @@ class Winograd:
     def _convolve(
         self, name: str, x: Any, kernels: int, y: Any, space: int, bias: Any, low: float, added: Any
     ) -> Call:
+        if few := self._few[name]:
+            return few.bind(x, aligned(kernels), y, aligned(space), bias, low, added)
         d, shape, threads = self._direction(name), self.shape, self._threads
         channels, filters = shape.channels, shape.filters
         if name == "data":
@@ -276,8 +274,8 @@ def _multiply_tiles(
             tiles.gather_inputs(x, height, width, channels, row, last, base, inputs, base + lines)
             call_execute(execute, primitive, stream, count, arguments[thread])
             tiles.scatter_outputs(
-                base + second, outputs, y, height, width, filters, bias, low, added, row, last,
-                base + lines,
+                base + second, outputs, filters, y, height, width, filters, bias, low, added, row,
+                last, base + lines,
             )  # fmt: skip
 
 
@@ -306,12 +304,12 @@ def _sum_tiles(
 
 
 @njit(parallel=True, **OPTIONS)
-def _spread_kernels(weight, flipped, points, plane, space, threads):
+def _spread_kernels(weight, flipped, points, plane, block, space, threads):
     rows = weight.shape[0] if flipped else weight.shape[1]
     for thread in prange(threads):
         begin = rows * thread // threads
         end = rows * (thread + 1) // threads
-        tiles.spread_kernels(weight, flipped, points, plane, begin, end, space[thread])
+        tiles.spread_kernels(weight, flipped, points, plane, block, begin, end, space[thread])
 
 
 @njit(parallel=True, **OPTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,36 @@ from graphnet.kernels.compiled import tiles
 from graphnet.kernels.onednn import library as onednn
 from graphnet.kernels.onednn.library import Library
 
-__all__ = ["PAGE", "SKEW", "Products", "aligned", "paged", "plane"]
+__all__ = ["CHUNK", "PAGE", "SKEW", "Products", "Shape", "aligned", "paged", "plane"]
+
+#: Bytes of transformed tiles that a chunk aims at, so that it stays in a core's cache.
+CHUNK = 2 << 20
 
 #: Bytes between the planes of transformed tiles, beyond a multiple of a page: without it all 36
 #: would compete for the same lines of the cache.
 SKEW = 64
 PAGE = 4096
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A convolution with stride 1 and padding 1: ``(N, H, W, C)`` to ``(N, H, W, F)``."""
+
+    batch: int
+    height: int
+    width: int
+    channels: int
+    filters: int
+
+    @property
+    def rows(self) -> int:
+        """Rows of tiles over all images."""
+        return self.batch * ((self.height + 3) // 4)
+
+    @property
+    def across(self) -> int:
+        """Tiles in a row."""
+        return (self.width + 3) // 4
 
 
 class Products:

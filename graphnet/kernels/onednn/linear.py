@@ -9,13 +9,25 @@ import math
 from functools import cached_property, partial
 from typing import Any
 
+import numpy as np
+
 from graphnet.kernels.onednn import library as dnn
 from graphnet.kernels.onednn.library import Library, row_strides
-from graphnet.kernels.placed import ROWS, Call, Memory, PlacedKernel, Terms, in_turn
+from graphnet.kernels.placed import (
+    ROWS,
+    SAME,
+    Call,
+    Memory,
+    PlacedKernel,
+    Terms,
+    in_turn,
+    is_arranged,
+    last,
+)
 from ops.linear import Linear
 from ops.operator import Spec, known
 
-__all__ = ["MatrixLinear"]
+__all__ = ["MatrixLinear", "features_as_they_lie", "rows_as_they_lie"]
 
 
 class MatrixLinear(PlacedKernel):
@@ -26,7 +38,8 @@ class MatrixLinear(PlacedKernel):
         operator: the layer.
         specs: of its inputs.
         packs: whether the weights are brought into oneDNN's own layout ahead of forward's
-            product, which pays where that is done once for many runs.
+            product, which pays where that is done once for many runs.  Images may lie
+            channels-last then: the weights are brought into that order, too.
 
     For the gradient of x they always are: there oneDNN copies them for less than it wins.
     """
@@ -51,8 +64,9 @@ class MatrixLinear(PlacedKernel):
         if packs:
             bias = len(specs) > 2 and specs[2] is not None
             self._packed = self._wanted(self._features, self._units, bias=bias)
+        is_image = packs and operator.axis == 1 and x.rank > 2
         self.terms = Terms(
-            inputs=(ROWS, ROWS, ROWS),
+            inputs=(SAME if is_image else ROWS, ROWS, ROWS),
             outputs=(ROWS,),
             reads=(0, 1),
             packed=0 if self._packed is None else library.nbytes(self._packed[1]),
@@ -74,13 +88,20 @@ class MatrixLinear(PlacedKernel):
 
     def bind_packed(self, memory: Memory) -> Call:
         assert self._packed is not None
-        weight, shape, strides = _transposed(memory.inputs[1])
+        x, weight = memory.inputs[:2]
+        source = features_as_they_lie(weight, x)
+        turned = np.empty(weight.shape, "float32") if source.ndim > 2 else source
+        _, shape, strides = _transposed(turned)
         plain = self._library.descriptor(shape, strides)
-        return self._library.reorder((plain, weight), (self._packed[1], memory.packed))
+        reordered = self._library.reorder((plain, turned), (self._packed[1], memory.packed))
+        if turned is source:
+            return reordered
+        return in_turn(partial(np.copyto, turned.reshape(source.shape), source), reordered)
 
     def bind_forward(self, memory: Memory) -> Call:
         x, weight, bias = memory.inputs
-        x, y = self._matrix(x, self._features), self._matrix(memory.outputs[0], self._units)
+        x = rows_as_they_lie(x, self._features)
+        y = self._matrix(memory.outputs[0], self._units)
         if self._packed is None:
             return self._product(_plain(x), _transposed(weight), y, bias)
         return self._packed_product(self._packed, x, memory.packed, y, bias)
@@ -139,6 +160,26 @@ class MatrixLinear(PlacedKernel):
         layouts = [operands[kind][0] for kind in (dnn.SRC, dnn.WEIGHTS, dnn.DST)]
         plan = library.plan("matmul", *layouts[:2], added, layouts[2], None)
         return library.bind(plan, operands)
+
+
+def rows_as_they_lie(x: Any, features: int) -> Any:
+    """``(rows, features)``: images, or whatever is flattened, in the order of their memory.
+
+    >>> image = last(np.arange(8.0).reshape(1, 2, 2, 2)).copy().transpose(0, 3, 1, 2)
+    >>> rows_as_they_lie(image, 8).tolist()
+    [[0.0, 4.0, 1.0, 5.0, 2.0, 6.0, 3.0, 7.0]]
+    """
+    return (x if is_arranged(x, ROWS) else last(x)).reshape(-1, features)
+
+
+def features_as_they_lie(weight: Any, x: Any) -> Any:
+    """A weight ``(units, features)`` with its features in the order of the memory of ``x``.
+
+    It is the weight itself, or a view ``(units, *spatial, C)`` for channels-last images.
+    """
+    if is_arranged(x, ROWS):
+        return weight
+    return last(weight.reshape(-1, *x.shape[1:]))
 
 
 #: A matrix, and the shape and the strides it is read with.
