@@ -133,7 +133,7 @@ def compiled(source: str, options: tuple[str, ...]) -> ctypes.CDLL:
     parts = re.split(r"^KERNEL (\w+)", source, flags=re.M)
     exports = []
     for name, body in zip(parts[1::2], parts[2::2], strict=True):
-        meets = re.search(r"__syncthreads|line_sum|line_max|tile_sums", body) is not None
+        meets = re.search(r"__syncthreads|(line|lanes)_(sum|max)|tile_sums", body) is not None
         exports.append(f"EXPORT({name}, {str(meets).lower()})\n")
     text = f'#define EMULATED\n#include "{HEADER}"\n' + source + "\n" + "".join(exports)
     key = hashlib.sha256((HEADER.read_text() + text + " ".join(options)).encode()).hexdigest()[:20]

@@ -16,7 +16,7 @@ from graphnet.kernels.cuda.device import LINE, Device, grid_of, source
 from graphnet.kernels.cuda.kernel import CudaKernel
 from graphnet.kernels.placed import SAME, Call, Memory, Terms
 from ops.activation import GELU, Sigmoid, SiLU, Softplus, Tanh
-from ops.elementwise import Add, Multiply, Subtract
+from ops.elementwise import Add, Divide, Maximum, Minimum, Multiply, Power, Subtract
 from ops.operator import Operator, Spec, known
 from ops.rectifier import LeakyReLU, ReLU
 from ops.unary import Abs, Exp, Log, Neg, Sqrt
@@ -75,12 +75,23 @@ def _gelu(operator: Any) -> Formula:
 FORMULAS: dict[type[Operator], Formula | Callable[[Any], Formula]] = {
     Abs: Formula("fabsf(v)", "v > 0 ? 1.0f : v < 0 ? -1.0f : 0.0f"),
     Add: Formula("v + b", "1.0f", "1.0f"),
+    # b^2 could overflow
+    Divide: Formula("v / b", "1.0f / b", "-(v / b) / b"),
     Exp: Formula("expf(v)", "w", by_result=True),
     GELU: _gelu,
     LeakyReLU: _leaky,
     Log: Formula("logf(v)", "1.0f / v"),
+    # a NaN on either side stays; a tie is the first one's
+    Maximum: Formula("v != v || v >= b ? v : b", "v >= b ? 1.0f : 0.0f", "v >= b ? 0.0f : 1.0f"),
+    Minimum: Formula("v != v || v <= b ? v : b", "v <= b ? 1.0f : 0.0f", "v <= b ? 0.0f : 1.0f"),
     Multiply: Formula("v * b", "b", "v"),
     Neg: Formula("-v", "-1.0f", by_result=True),
+    # for b = 0 any finite power serves; next to v = 0 the slope by b is 0
+    Power: Formula(
+        "powf(v, b)",
+        "b * powf(v, b == 0.0f ? 0.0f : b - 1.0f)",
+        "powf(v, b) * logf(v == 0.0f && b >= 0.0f ? 1.0f : v)",
+    ),
     # a NaN stays
     ReLU: Formula("v < 0 ? 0.0f : v", "w > 0 ? 1.0f : 0.0f", by_result=True),
     SiLU: Formula("v * logistic(v)", "logistic(v) * (1.0f + v * (1.0f - logistic(v)))"),
