@@ -4,6 +4,12 @@
 // spoils its loss and its gradient, and every gradient of a mean over labels of which some do not
 // count, whose number it spoils too.
 
+// How far a logit is from the largest, at least the lowest finite number; a NaN stays.
+__device__ inline double apart(float logit, float largest) {
+    double value = (double)logit - (double)largest;
+    return value < -(double)FINITE ? -(double)FINITE : value;
+}
+
 KERNEL losses(const T* x, const INTEGER* labels, float* largests, float* totals, double* values,
               Int rows, Int size, Int inner, double smoothing, Int ignores, Int ignored) {
     ROW;
@@ -18,10 +24,7 @@ KERNEL losses(const T* x, const INTEGER* labels, float* largests, float* totals,
     for (Int c = lane; c < end; c += LANES) {
         float logit = widened(logits[c * inner]);
         total += expf(logit - largest);
-        if (smoothing) {
-            double apart = (double)logit - (double)largest;
-            below += apart < -(double)FINITE ? -(double)FINITE : apart;
-        }
+        if (smoothing) below += apart(logit, largest);
     }
     total = lanes_sum(total);
     below = lanes_sum(below);
@@ -29,7 +32,7 @@ KERNEL losses(const T* x, const INTEGER* labels, float* largests, float* totals,
     Int label = (Int)labels[row];
     bool hits = label >= 0 && label < size, counts = !ignores || label != ignored;
     if (!hits && counts) total = NOT_A_NUMBER;
-    double picked = hits ? (double)widened(logits[label * inner]) - (double)largest : 0;
+    double picked = hits ? apart(widened(logits[label * inner]), largest) : 0;
     double value = (double)logf(total) - (1 - smoothing) * picked - smoothing / (double)size * below;
     values[row] = value > (double)FINITE ? (double)FINITE : value;  // a NaN stays
     largests[row] = largest;

@@ -21,7 +21,7 @@ from ops.operator import Operator, Spec, known
 from ops.rectifier import LeakyReLU, ReLU
 from ops.unary import Abs, Exp, Log, Neg, Sqrt
 
-__all__ = ["FORMULAS", "CudaElementwise", "Formula", "formulas_of", "written"]
+__all__ = ["FORMULAS", "CudaElementwise", "Formula", "formulas_of", "literal", "written"]
 
 
 @dataclass(frozen=True)
@@ -41,18 +41,18 @@ class Formula:
     by_result: bool = False
 
 
-def _number(value: float) -> str:
+def literal(value: float) -> str:
     """A float of CUDA C."""
     return f"{value!r}f" if "." in repr(value) or "e" in repr(value) else f"{value!r}.0f"
 
 
 def _leaky(operator: Any) -> Formula:
-    slope = _number(operator.negative_slope)
+    slope = literal(operator.negative_slope)
     return Formula(f"v < 0 ? {slope} * v : v", f"v > 0 ? 1.0f : {slope}")
 
 
 def _softplus(operator: Any) -> Formula:
-    beta = _number(operator.beta)
+    beta = literal(operator.beta)
     return Formula(
         f"fmaxf(v, 0.0f) + log1pf(expf(-{beta} * fabsf(v))) / {beta} + 0.0f * v",
         f"-expm1f(-{beta} * w)",
@@ -62,11 +62,11 @@ def _softplus(operator: Any) -> Formula:
 
 def _gelu(operator: Any) -> Formula:
     if operator.approximate == "none":
-        chance = f"0.5f * erfcf(v * {_number(-math.sqrt(0.5))})"
-        density = f"expf(-0.5f * near(v) * near(v)) * {_number(1 / math.sqrt(2 * math.pi))}"
+        chance = f"0.5f * erfcf(v * {literal(-math.sqrt(0.5))})"
+        density = f"expf(-0.5f * near(v) * near(v)) * {literal(1 / math.sqrt(2 * math.pi))}"
     else:
         chance = "gelu_chance(v)"
-        slope = f"{_number(math.sqrt(2 / math.pi))} * (2.0f + 0.26829f * near(v) * near(v))"
+        slope = f"{literal(math.sqrt(2 / math.pi))} * (2.0f + 0.26829f * near(v) * near(v))"
         density = f"{chance} * (1.0f - {chance}) * {slope}"
     return Formula(f"v * ({chance})", f"{chance} + near(v) * ({density})")
 

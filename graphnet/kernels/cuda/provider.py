@@ -17,6 +17,7 @@ from graphnet.kernels.cuda.gather import CudaGather, is_gathered
 from graphnet.kernels.cuda.kernel import DTYPES
 from graphnet.kernels.cuda.layer_norm import CudaLayerNorm
 from graphnet.kernels.cuda.linear import CudaLinear, CudaMatMul, is_even
+from graphnet.kernels.cuda.losses import CURVES, CudaL2Penalty, CudaLoss, is_curve
 from graphnet.kernels.cuda.moves import (
     CudaConcat,
     CudaPad,
@@ -41,6 +42,7 @@ from ops.fused import BatchNormInferenceReLU, BatchNormReLU
 from ops.indexing import Gather
 from ops.joining import Concat, Split, Stack, Tile
 from ops.linear import Linear, MatMul
+from ops.loss import L2Penalty
 from ops.normalization import LayerNorm
 from ops.operator import Operator, Spec
 from ops.pooling import AvgPool, GlobalAvgPool, MaxPool
@@ -62,6 +64,11 @@ def _has_kernel(operator: Operator, specs: tuple[Any, ...]) -> bool:
 def _is_single(operator: Operator, specs: tuple[Any, ...]) -> bool:
     """Whether sums and what is learned are float."""
     return specs[0].dtype == "float32" or isinstance(operator, Wide)
+
+
+def _gives(operator: Slice, x: Spec) -> bool:
+    """Whether a region has any entry."""
+    return bool(operator.infer(x).elements)
 
 
 def _when(question: Question) -> Question:
@@ -86,6 +93,7 @@ KINDS: dict[type[Operator], tuple[Callable[..., Any], Question]] = {
     Flatten: (CudaReshape, _MOVED),
     Gather: (CudaGather, is_gathered),
     GlobalAvgPool: (CudaGlobalAvgPool, _has_kernel),
+    L2Penalty: (CudaL2Penalty, _when(_is_single)),
     LayerNorm: (CudaLayerNorm, _has_kernel),
     Linear: (CudaLinear, _has_kernel),
     LogSoftmax: (CudaSoftmax, _has_kernel),
@@ -95,7 +103,7 @@ KINDS: dict[type[Operator], tuple[Callable[..., Any], Question]] = {
     Pad: (CudaPad, _when(lambda operator, specs: operator.mode == "constant")),
     Reshape: (CudaReshape, _MOVED),
     ScaledDotProductAttention: (CudaAttention, _when(is_attended)),
-    Slice: (CudaSlice, _MOVED),
+    Slice: (CudaSlice, lambda operator, specs: is_moved(specs[0]) and _gives(operator, specs[0])),
     Softmax: (CudaSoftmax, _has_kernel),
     SoftmaxCrossEntropy: (CudaCrossEntropy, _when(is_served)),
     Split: (CudaSplit, _MOVED),
@@ -105,6 +113,7 @@ KINDS: dict[type[Operator], tuple[Callable[..., Any], Question]] = {
     Tile: (CudaTile, _has_kernel),
     Transpose: (CudaTranspose, _MOVED),
     Unsqueeze: (CudaReshape, _MOVED),
+    **dict.fromkeys(CURVES, (CudaLoss, is_curve)),
 }  # fmt: skip
 #: Those that compute in float32 of narrow values.
 WIDENED = frozenset(

@@ -17,10 +17,17 @@ from graphnet.kernels.cuda.device import BLOCKS, LINE, Device, grid_of, source
 from graphnet.kernels.cuda.kernel import DTYPES, UNITS
 from graphnet.kernels.placed import Call, in_turn
 
-__all__ = ["Strided"]
+__all__ = ["Strided", "joined", "map_source", "steps_of", "sum_source"]
 
 #: The least entries of a thread, and the most stretches, where a sum is cut into stretches.
 LEAST, MOST = 32, 1024
+#: A sum of finite entries that is finite itself.
+_BOUNDED = (
+    "total * factor > (double)FINITE && total * factor <= 1.7976931348623157e308"
+    " ? (double)FINITE : total * factor"
+)
+#: Numbers of entries below that take 32 bits, which a card divides in a fraction of the time.
+SMALL = 1 << 31
 #: Entries from which a warp adds up together what lies side by side.
 WIDE = 32
 
@@ -88,7 +95,7 @@ class Strided:
         """``y[...] = x`` for views of one shape and any one dtype, to be called."""
         kind = UNITS[x.dtype.itemsize]
         axes = joined(y.shape, steps_of(y), steps_of(x))
-        text = _map({"x": kind}, kind, len(axes.sizes), axes.size, "*target = x;")
+        text = map_source({"x": kind}, kind, len(axes.sizes), axes.size, "*target = x;")
         return self._walked(text, axes, (y, x), 0.0)
 
     def mapped(
@@ -113,7 +120,7 @@ class Strided:
         axes = joined(y.shape, steps_of(y), *map(steps_of, given.values()))
         kinds = {name: self._type(x) for name, x in given.items()}
         then = _stored(result, adds)
-        text = _map(kinds, self._type(y), len(axes.sizes), axes.size, then)
+        text = map_source(kinds, self._type(y), len(axes.sizes), axes.size, then)
         return self._walked(text, axes, (y, *given.values()), float(factor))
 
     def sum_bytes(self, shape: Sequence[int], reduced: Sequence[int]) -> int:
@@ -131,6 +138,7 @@ class Strided:
         *,
         factor: float = 1.0,
         adds: bool = False,
+        bounded: bool = False,
     ) -> Call:
         """``y = factor * sum(result)``, in double and in a fixed order; to be called.
 
@@ -141,6 +149,7 @@ class Strided:
             space: temporary memory, of at least :meth:`sum_bytes`.
             factor: a number.
             adds: whether the sum is added to what lies there.
+            bounded: whether a sum of finite entries is at most the largest finite number.
         """
         shape = next(iter(operands.values())).shape
         given = self._spread(operands, shape)
@@ -162,7 +171,9 @@ class Strided:
         parts = None if stretches == 1 else space[: 8 * outer.size * stretches].view("float64")
         kinds = {name: self._type(x) for name, x in given.items()}
         counts = len(outer.sizes), len(inner.sizes)
-        text = _sum(kinds, self._type(y), counts, outer.size * inner.size, result, adds)
+        total = _BOUNDED if bounded else "total * factor"
+        then = _stored(f"(float)({total})", adds)
+        text = sum_source(kinds, self._type(y), counts, outer.size * inner.size, result, then)
         tasks = outer.size * stretches
         first = self._bound(
             text, "sums", tasks * lanes, lanes,
@@ -207,7 +218,7 @@ def steps_of(x: Any) -> tuple[int, ...]:
     return tuple(step // x.dtype.itemsize for step in x.strides)
 
 
-def _map(kinds: Mapping[str, str], kind: str, count: int, size: int, then: str) -> str:
+def map_source(kinds: Mapping[str, str], kind: str, count: int, size: int, then: str) -> str:
     """The source of a kernel that walks over entries and stores one at ``target`` for each."""
     names = ("y", *kinds)
     given = "".join(f"const {kinds[name]}* {name}_begin, " for name in kinds)
@@ -225,17 +236,18 @@ def _map(kinds: Mapping[str, str], kind: str, count: int, size: int, then: str) 
     )
 
 
-def _sum(
+def sum_source(
     kinds: Mapping[str, str],
     kind: str,
     counts: tuple[int, int],
     size: int,
     result: str,
-    adds: bool,
+    then: str,
 ) -> str:
     """The source of sums: ``counts`` are those of the axes that stay and of those that go.
 
-    A task is one stretch of the sum of one entry, for a thread or for a warp.
+    A row is one stretch of the sum of one entry, for a thread or for a warp; ``then`` stores the
+    ``total`` at ``target``.
     """
     names = ("y", *kinds)
     given = "".join(f"const {kinds[name]}* {name}_begin, " for name in kinds)
@@ -244,7 +256,6 @@ def _sum(
     begin = "".join(
         f"const {kinds[name]}* {name}_row = {name}_begin + {name}_at; " for name in kinds
     )
-    stored = _stored("(float)(total * factor)", adds)
     sizes = ", ".join(f"Int n{axis}" for axis in range(stay))
     steps = ", ".join(f"Int y_n{axis}" for axis in range(stay))
     return (
@@ -266,7 +277,7 @@ def _sum(
         "    total = lanes_sum(total);\n"
         "    if (lane || !within) return;\n"
         "    if (parts) { parts[row] = total; return; }\n"
-        f"    {kind}* target = y_begin + y_at;\n    {stored}\n}}\n\n"
+        f"    {kind}* target = y_begin + y_at;\n    {then}\n}}\n\n"
         f"KERNEL totals(const double* parts, {kind}* y_begin, Int rows, Int stretches, "
         f"double factor, {sizes}, {steps}) {{\n"
         "    ROW;\n    double total = 0;\n"
@@ -274,13 +285,13 @@ def _sum(
         "        total += parts[part * rows + row];\n"
         "    total = lanes_sum(total);\n    if (lane || !within) return;\n"
         f"    Int y_at = 0;\n{_decoded('row', 'n', ('y',), stay)}"
-        f"    {kind}* target = y_begin + y_at;\n    {stored}\n}}\n"
+        f"    {kind}* target = y_begin + y_at;\n    {then}\n}}\n"
     )
 
 
 def _index(size: int) -> str:
     """What all sources have in common, and the type that counts entries."""
-    kind = "unsigned" if size < 1 << 31 else "Word"
+    kind = "unsigned" if size < SMALL else "Word"
     return f"{source()}\ntypedef {kind} Index;\n\n"
 
 
