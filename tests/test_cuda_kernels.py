@@ -485,8 +485,7 @@ def texts():
         ("-DBFLOAT16",),
         ("-DHALF", "-DWIDE"),
         ("-DBFLOAT16", "-DWIDE"),
-        ("-DLANES=1",),
-        *((option, "-DUNIT=Word") for option in INTEGERS.values()),
+        ("-DLANES=1", INTEGERS["uint8"], "-DUNIT=Word"),
     ],
 )
 def test_every_kernel_compiles_for_the_card(architecture, options):
