@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 import graphnet as gn
 from graphnet.backends import get_backend
 from graphnet.kernels import cuda
-from graphnet.kernels.chain import Chain
+from graphnet.kernels.chain import Chain, Fixed
 from graphnet.kernels.cuda import device
 from graphnet.kernels.cuda import provider as cuda_provider
-from graphnet.kernels.cuda.elementwise import FORMULAS, CudaElementwise, Formula, written
+from graphnet.kernels.cuda.elementwise import CudaElementwise, written
+from graphnet.kernels.cuda.formulas import FORMULAS, Formula
 from graphnet.kernels.cuda.kernel import INTEGERS, UNITS
 from graphnet.kernels.cuda.losses import CURVES
 from graphnet.kernels.cuda.optimizers import NUMBERS, UPDATES
@@ -26,6 +27,7 @@ from graphnet.kernels.cuda.products import SIGNATURES, Matrices
 from graphnet.kernels.cuda.strided import map_source, sum_source
 from graphnet.testing import Case
 from ops import (
+    ELU,
     GELU,
     Abs,
     Add,
@@ -36,16 +38,23 @@ from ops import (
     BatchNormReLU,
     BinaryCrossEntropy,
     Cast,
+    Clip,
     Concat,
     Divide,
     Dropout,
     Embedding,
+    Erf,
     Exp,
     Expand,
     Flatten,
     Gather,
     GlobalAvgPool,
+    GroupNorm,
+    HardSigmoid,
+    HardSwish,
     Huber,
+    Identity,
+    InstanceNorm,
     L1Loss,
     L2Penalty,
     LayerNorm,
@@ -59,12 +68,15 @@ from ops import (
     Mean,
     MeanSquaredError,
     Minimum,
+    Mish,
     Multiply,
     Neg,
     Pad,
     Power,
+    Reciprocal,
     ReLU,
     Reshape,
+    RMSNorm,
     ScaledDotProductAttention,
     Sigmoid,
     SiLU,
@@ -72,6 +84,7 @@ from ops import (
     Softmax,
     SoftmaxCrossEntropy,
     Softplus,
+    Softsign,
     Spec,
     Split,
     Sqrt,
@@ -155,11 +168,12 @@ def placed(request, monkeypatch):
 @pytest.mark.parametrize(
     "operator",
     [Abs, Add, AvgPool, BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU,
-     BinaryCrossEntropy, Concat, Divide, Embedding, Exp, Expand, Flatten, Gather, GELU,
-     GlobalAvgPool, Huber, L1Loss, L2Penalty, LayerNorm, LeakyReLU, Linear, Log, LogSoftmax, MatMul,
-     Maximum, MaxPool, Mean, MeanSquaredError, Minimum, Multiply, Neg, Pad, Power, ReLU, Reshape,
-     ScaledDotProductAttention, Sigmoid, SiLU, Slice, Softmax, SoftmaxCrossEntropy, Softplus, Split,
-     Sqrt, Squeeze, Stack, Subtract, Sum, Tanh, Tile, Transpose, Unsqueeze],
+     BinaryCrossEntropy, Clip, Concat, Divide, ELU, Embedding, Erf, Exp, Expand, Flatten, Gather,
+     GELU, GlobalAvgPool, GroupNorm, HardSigmoid, HardSwish, Huber, Identity, InstanceNorm, L1Loss,
+     L2Penalty, LayerNorm, LeakyReLU, Linear, Log, LogSoftmax, MatMul, Maximum, MaxPool, Mean,
+     MeanSquaredError, Minimum, Mish, Multiply, Neg, Pad, Power, Reciprocal, ReLU, Reshape, RMSNorm,
+     ScaledDotProductAttention, Sigmoid, SiLU, Slice, Softmax, SoftmaxCrossEntropy, Softplus,
+     Softsign, Split, Sqrt, Squeeze, Stack, Subtract, Sum, Tanh, Tile, Transpose, Unsqueeze],
 )  # fmt: skip
 def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
     compare_every_record(operator, cuda, tolerance=TOLERANCE, placed=placed)
@@ -173,6 +187,12 @@ def test_every_operator_with_a_kernel_is_among_those_compared():
 
 #: The fields that the kernels take account of, or refuse where they are not the default.
 FIELDS = {
+    GroupNorm: {"groups", "eps"},
+    InstanceNorm: {"eps"},
+    RMSNorm: {"axis", "eps"},
+    Clip: {"low", "high"},
+    ELU: {"alpha"},
+    HardSigmoid: {"alpha", "beta"},
     BinaryCrossEntropy: {"from_logits", "reduction"},
     Huber: {"delta", "reduction"},
     L1Loss: {"reduction"},
@@ -300,6 +320,24 @@ def test_a_chain_is_what_its_operators_make_one_after_the_other(placed, parts, s
     kernel = cuda.prepare(chain, tuple(Spec(x.shape) for x in given_))
     assert isinstance(kernel, CudaElementwise)
     compare(placed(kernel), Case(chain, given_, seed), TOLERANCE)
+
+
+@pytest.mark.parametrize("operator", [Add, Divide, Maximum, Minimum, Multiply, Power, Subtract])
+@pytest.mark.parametrize("position", [0, 1])
+@pytest.mark.parametrize("value", [2.0, -3.0, 1e-05])
+def test_a_number_that_is_always_the_same_stands_in_the_source(operator, position, value):
+    x = np.random.default_rng(0).uniform(0.5, 2, (3, 5)).astype("float32")
+    fixed = Fixed(operator(), value, position)
+    if operator is Power and position == 0 and value < 0:
+        return  # has no power
+    assert cuda.serves_in_chains(fixed)
+    kernel = cuda.prepare(Chain((fixed,)), (Spec(x.shape),))
+    compare(kernel, Case(Chain((fixed,)), (x,), 0), TOLERANCE)
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e300])
+def test_a_number_that_float32_does_not_hold_stands_in_no_source(value):
+    assert not cuda.serves_in_chains(Fixed(Add(), value))
 
 
 @pytest.mark.parametrize("operator", [MaxPool(3, stride=2, padding=1), ReLU(), LayerNorm()])
@@ -483,9 +521,9 @@ def texts():
         (),
         ("-DHALF",),
         ("-DBFLOAT16",),
-        ("-DHALF", "-DWIDE"),
-        ("-DBFLOAT16", "-DWIDE"),
-        ("-DLANES=1", INTEGERS["uint8"], "-DUNIT=Word"),
+        ("-DHALF", "-DWIDE", "-DGROUPED"),
+        ("-DBFLOAT16", "-DWIDE", "-DGROUPED", "-DLAST"),
+        ("-DLANES=1", "-DRMS", INTEGERS["uint8"], "-DUNIT=Word"),
     ],
 )
 def test_every_kernel_compiles_for_the_card(architecture, options):

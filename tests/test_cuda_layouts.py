@@ -26,7 +26,10 @@ from ops import (
     Expand,
     Flatten,
     Gather,
+    GroupNorm,
     Huber,
+    InstanceNorm,
+    LayerNorm,
     LogSoftmax,
     Maximum,
     Mean,
@@ -34,6 +37,7 @@ from ops import (
     Pad,
     Power,
     Reshape,
+    RMSNorm,
     ScaledDotProductAttention,
     Slice,
     Softmax,
@@ -169,9 +173,9 @@ def close(found, wanted, tolerance):
 
 MOVES = [Concat, Expand, Flatten, Pad, Reshape, Slice, Split, Squeeze, Stack, Tile, Transpose,
          Unsqueeze]  # fmt: skip
-OTHERS = [Add, BinaryCrossEntropy, Divide, Embedding, Gather, Huber, LogSoftmax, Maximum, Mean,
-          Multiply, Power, ScaledDotProductAttention, Softmax, SoftmaxCrossEntropy, Subtract,
-          Sum]  # fmt: skip
+OTHERS = [Add, BinaryCrossEntropy, Divide, Embedding, Gather, GroupNorm, Huber, InstanceNorm,
+          LayerNorm, LogSoftmax, Maximum, Mean, Multiply, Power, RMSNorm,
+          ScaledDotProductAttention, Softmax, SoftmaxCrossEntropy, Subtract, Sum]  # fmt: skip
 
 
 @pytest.mark.parametrize("operator", [*MOVES, *OTHERS])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphnet.graph import Graph
-from graphnet.kernels.chain import Chain
+from graphnet.kernels.chain import Chain, Fixed
 from graphnet.kernels.wide import Wide
 from graphnet.values import Node, Value, declare
 from ops.activation import GELU, Sigmoid, SiLU, Tanh
@@ -18,7 +18,7 @@ from ops.elementwise import Add, Identity, Multiply, Subtract
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU
 from ops.joining import Concat, Split, Stack
 from ops.linear import Linear, MatMul
-from ops.normalization import LayerNorm
+from ops.normalization import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from ops.operator import Operator
 from ops.pooling import AvgPool, GlobalAvgPool, MaxPool
 from ops.rectifier import LeakyReLU, ReLU
@@ -44,8 +44,11 @@ WIDE: dict[type[Operator], tuple[int, ...]] = {
     BatchNormInference: (0,),
     BatchNormInferenceReLU: (0, 5),
     BatchNormReLU: (0, 5),
+    GroupNorm: (0,),
+    InstanceNorm: (0,),
     LayerNorm: (0,),
     Mean: (0,),
+    RMSNorm: (0,),
     ScaledDotProductAttention: (0, 1, 2),
     Softmax: (0,),
     SoftmaxCrossEntropy: (0,),
@@ -130,5 +133,7 @@ def _is_single(value: Value, dtype: str) -> bool:
 
 def _is_narrow(operator: Operator) -> bool:
     if isinstance(operator, Chain):
-        return all(type(part) in NARROW for part in operator.parts)
+        return all(map(_is_narrow, operator.parts))
+    if isinstance(operator, Fixed):
+        return _is_narrow(operator.operator)
     return type(operator) in NARROW

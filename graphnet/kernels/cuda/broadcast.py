@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from graphnet.kernels.cuda.device import Device
-from graphnet.kernels.cuda.elementwise import FORMULAS, Formula
+from graphnet.kernels.cuda.formulas import FORMULAS, Formula
 from graphnet.kernels.cuda.strided import Strided
 from graphnet.kernels.placed import ROWS, SAME, Call, Memory, PlacedKernel, Terms, in_turn
 from ops.operator import Operator, Spec, known

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from graphnet.kernels.cuda.device import Device
-from graphnet.kernels.cuda.elementwise import literal
+from graphnet.kernels.cuda.formulas import literal
 from graphnet.kernels.cuda.strided import Strided
 from graphnet.kernels.placed import ROWS, SAME, Call, Memory, PlacedKernel, Terms, in_turn
 from ops.binary_cross_entropy import BinaryCrossEntropy

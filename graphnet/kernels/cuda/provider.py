@@ -12,10 +12,11 @@ from graphnet.kernels.cuda.broadcast import CudaBroadcast, is_broadcast
 from graphnet.kernels.cuda.cast import CudaCast, is_narrowing
 from graphnet.kernels.cuda.cross_entropy import CudaCrossEntropy, is_served
 from graphnet.kernels.cuda.dropout import CudaDropout
-from graphnet.kernels.cuda.elementwise import CudaElementwise, formulas_of
+from graphnet.kernels.cuda.elementwise import CudaElementwise
+from graphnet.kernels.cuda.formulas import formulas_of
 from graphnet.kernels.cuda.gather import CudaGather, is_gathered
 from graphnet.kernels.cuda.kernel import DTYPES
-from graphnet.kernels.cuda.layer_norm import CudaLayerNorm
+from graphnet.kernels.cuda.layer_norm import CudaGroupNorm, CudaLayerNorm
 from graphnet.kernels.cuda.linear import CudaLinear, CudaMatMul, is_even
 from graphnet.kernels.cuda.losses import CURVES, CudaL2Penalty, CudaLoss, is_curve
 from graphnet.kernels.cuda.moves import (
@@ -43,7 +44,7 @@ from ops.indexing import Gather
 from ops.joining import Concat, Split, Stack, Tile
 from ops.linear import Linear, MatMul
 from ops.loss import L2Penalty
-from ops.normalization import LayerNorm
+from ops.normalization import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from ops.operator import Operator, Spec
 from ops.pooling import AvgPool, GlobalAvgPool, MaxPool
 from ops.reduction import Mean, Sum
@@ -93,6 +94,8 @@ KINDS: dict[type[Operator], tuple[Callable[..., Any], Question]] = {
     Flatten: (CudaReshape, _MOVED),
     Gather: (CudaGather, is_gathered),
     GlobalAvgPool: (CudaGlobalAvgPool, _has_kernel),
+    GroupNorm: (CudaGroupNorm, _has_kernel),
+    InstanceNorm: (CudaGroupNorm, _has_kernel),
     L2Penalty: (CudaL2Penalty, _when(_is_single)),
     LayerNorm: (CudaLayerNorm, _has_kernel),
     Linear: (CudaLinear, _has_kernel),
@@ -102,6 +105,7 @@ KINDS: dict[type[Operator], tuple[Callable[..., Any], Question]] = {
     Mean: (CudaMean, _has_kernel),
     Pad: (CudaPad, _when(lambda operator, specs: operator.mode == "constant")),
     Reshape: (CudaReshape, _MOVED),
+    RMSNorm: (CudaLayerNorm, _has_kernel),
     ScaledDotProductAttention: (CudaAttention, _when(is_attended)),
     Slice: (CudaSlice, lambda operator, specs: is_moved(specs[0]) and _gives(operator, specs[0])),
     Softmax: (CudaSoftmax, _has_kernel),
@@ -117,8 +121,8 @@ KINDS: dict[type[Operator], tuple[Callable[..., Any], Question]] = {
 }  # fmt: skip
 #: Those that compute in float32 of narrow values.
 WIDENED = frozenset(
-    (BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, LayerNorm, Mean,
-     ScaledDotProductAttention, Softmax, SoftmaxCrossEntropy, Sum)
+    (BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, GroupNorm, InstanceNorm,
+     LayerNorm, Mean, RMSNorm, ScaledDotProductAttention, Softmax, SoftmaxCrossEntropy, Sum)
 )  # fmt: skip
 #: Those that are told whether they may round to TF32.
 ROUNDED = frozenset((Linear, MatMul, ScaledDotProductAttention))
