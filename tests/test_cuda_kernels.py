@@ -24,6 +24,7 @@ from graphnet.kernels.cuda.kernel import INTEGERS, UNITS
 from graphnet.kernels.cuda.losses import CURVES
 from graphnet.kernels.cuda.optimizers import NUMBERS, UPDATES
 from graphnet.kernels.cuda.products import SIGNATURES, Matrices
+from graphnet.kernels.cuda.resize import Table, resize_source
 from graphnet.kernels.cuda.strided import map_source, sum_source
 from graphnet.testing import Case
 from ops import (
@@ -73,9 +74,11 @@ from ops import (
     Neg,
     Pad,
     Power,
+    PReLU,
     Reciprocal,
     ReLU,
     Reshape,
+    Resize,
     RMSNorm,
     ScaledDotProductAttention,
     Sigmoid,
@@ -171,9 +174,10 @@ def placed(request, monkeypatch):
      BinaryCrossEntropy, Clip, Concat, Divide, ELU, Embedding, Erf, Exp, Expand, Flatten, Gather,
      GELU, GlobalAvgPool, GroupNorm, HardSigmoid, HardSwish, Huber, Identity, InstanceNorm, L1Loss,
      L2Penalty, LayerNorm, LeakyReLU, Linear, Log, LogSoftmax, MatMul, Maximum, MaxPool, Mean,
-     MeanSquaredError, Minimum, Mish, Multiply, Neg, Pad, Power, Reciprocal, ReLU, Reshape, RMSNorm,
-     ScaledDotProductAttention, Sigmoid, SiLU, Slice, Softmax, SoftmaxCrossEntropy, Softplus,
-     Softsign, Split, Sqrt, Squeeze, Stack, Subtract, Sum, Tanh, Tile, Transpose, Unsqueeze],
+     MeanSquaredError, Minimum, Mish, Multiply, Neg, Pad, Power, PReLU, Reciprocal, ReLU, Reshape,
+     RMSNorm, ScaledDotProductAttention, Sigmoid, SiLU, Slice, Softmax, SoftmaxCrossEntropy,
+     Softplus, Softsign, Split, Sqrt, Squeeze, Stack, Subtract, Sum, Tanh, Tile, Transpose,
+     Unsqueeze],
 )  # fmt: skip
 def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
     compare_every_record(operator, cuda, tolerance=TOLERANCE, placed=placed)
@@ -182,11 +186,23 @@ def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
 def test_every_operator_with_a_kernel_is_among_those_compared():
     named = test_kernels_agree_with_the_reference_on_every_record.pytestmark[0].args[1]
     served = {*FORMULAS, *cuda_provider.KINDS}
-    assert served - set(named) == {Cast, Dropout}
+    # those have tests of their own; each resizing is a source, and takes a while to compile
+    assert served - set(named) == {Cast, Dropout, Resize}
 
 
 #: The fields that the kernels take account of, or refuse where they are not the default.
 FIELDS = {
+    PReLU: {"shared", "init"},
+    Resize: {
+        "size",
+        "scale",
+        "mode",
+        "coordinates",
+        "nearest",
+        "cubic_coefficient",
+        "exclude_outside",
+        "antialias",
+    },
     GroupNorm: {"groups", "eps"},
     InstanceNorm: {"eps"},
     RMSNorm: {"axis", "eps"},
@@ -505,6 +521,9 @@ def texts():
             yield f"map {kind}", map_source(kinds, kind, 2, size, then)
             then = "store(target, (float)(total * factor));"
             yield f"sum {kind}", sum_source(kinds, kind, (4, 2), size, "v * b", then)
+    table = Table((0, 2, 3), (0, 1, 1), (0.5, 0.25, 1.0))
+    yield "resize", resize_source((table, table, table), last=True, size=8)
+    yield "resize", resize_source((table,), last=False, size=1 << 40)
     broadcasting = [f for f in FORMULAS.values() if isinstance(f, Formula) and f.other]
     curves = [expression for kind, curve in CURVES.items() for expression in curve(kind())]
     for formula in broadcasting:

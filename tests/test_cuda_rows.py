@@ -13,7 +13,10 @@ from graphnet.testing import Case
 from ops import (
     Embedding,
     Gather,
+    Huber,
+    L1Loss,
     LogSoftmax,
+    MeanSquaredError,
     ScaledDotProductAttention,
     Softmax,
     SoftmaxCrossEntropy,
@@ -217,3 +220,12 @@ def test_products_of_attention_are_rounded_to_tf32_only_where_that_is_asked_for(
         _, saved = kernel.forward(x, x, x)
         kernel.backward(saved, x, (True,) * 3)
         assert set(on_numpy.library.products) == kinds
+
+
+@pytest.mark.parametrize("operator", [MeanSquaredError("sum"), L1Loss("sum"), Huber(2e38, "sum")])
+@pytest.mark.parametrize("x", [[1.5e19, 1.5e19], [3e38, 3e38], [np.inf, 1], [np.nan, 1]])
+@pytest.mark.filterwarnings("ignore:(invalid value|overflow):RuntimeWarning")
+def test_a_sum_of_finite_losses_is_finite(operator, x):
+    x, labels = np.array(x, "float32"), np.zeros(2, "float32")
+    found, _ = cuda.prepare(operator, (Spec(x.shape),) * 2).forward(x, labels)
+    np.testing.assert_allclose(found, operator.forward(x, labels)[0], rtol=1e-6)

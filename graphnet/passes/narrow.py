@@ -23,6 +23,7 @@ from ops.operator import Operator
 from ops.pooling import AvgPool, GlobalAvgPool, MaxPool
 from ops.rectifier import LeakyReLU, ReLU
 from ops.reduction import Mean, Sum
+from ops.resize import Resize
 from ops.shape import Flatten, Reshape, Squeeze, Transpose, Unsqueeze
 from ops.slicing import Slice
 from ops.softmax import Softmax
@@ -49,6 +50,7 @@ WIDE: dict[type[Operator], tuple[int, ...]] = {
     LayerNorm: (0,),
     Mean: (0,),
     RMSNorm: (0,),
+    Resize: (0,),
     ScaledDotProductAttention: (0, 1, 2),
     Softmax: (0,),
     SoftmaxCrossEntropy: (0,),

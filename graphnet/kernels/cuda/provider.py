@@ -31,6 +31,7 @@ from graphnet.kernels.cuda.moves import (
 )
 from graphnet.kernels.cuda.pooling import CudaAvgPool, CudaGlobalAvgPool, CudaMaxPool, is_flat
 from graphnet.kernels.cuda.reduction import CudaExpand, CudaMean, CudaTile
+from graphnet.kernels.cuda.resize import CudaResize, is_small
 from graphnet.kernels.cuda.softmax import CudaSoftmax
 from graphnet.kernels.wide import Wide, inner
 from ops.attention import ScaledDotProductAttention
@@ -47,7 +48,9 @@ from ops.loss import L2Penalty
 from ops.normalization import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from ops.operator import Operator, Spec
 from ops.pooling import AvgPool, GlobalAvgPool, MaxPool
+from ops.rectifier import PReLU
 from ops.reduction import Mean, Sum
+from ops.resize import Resize
 from ops.shape import Expand, Flatten, Reshape, Squeeze, Transpose, Unsqueeze
 from ops.slicing import Pad, Slice
 from ops.softmax import LogSoftmax, Softmax
@@ -104,7 +107,9 @@ KINDS: dict[type[Operator], tuple[Callable[..., Any], Question]] = {
     MaxPool: (CudaMaxPool, _when(lambda operator, specs: is_flat(operator, specs[0]))),
     Mean: (CudaMean, _has_kernel),
     Pad: (CudaPad, _when(lambda operator, specs: operator.mode == "constant")),
+    PReLU: (CudaBroadcast, _has_kernel),
     Reshape: (CudaReshape, _MOVED),
+    Resize: (CudaResize, is_small),
     RMSNorm: (CudaLayerNorm, _has_kernel),
     ScaledDotProductAttention: (CudaAttention, _when(is_attended)),
     Slice: (CudaSlice, lambda operator, specs: is_moved(specs[0]) and _gives(operator, specs[0])),
@@ -122,7 +127,7 @@ KINDS: dict[type[Operator], tuple[Callable[..., Any], Question]] = {
 #: Those that compute in float32 of narrow values.
 WIDENED = frozenset(
     (BatchNorm, BatchNormInference, BatchNormInferenceReLU, BatchNormReLU, GroupNorm, InstanceNorm,
-     LayerNorm, Mean, RMSNorm, ScaledDotProductAttention, Softmax, SoftmaxCrossEntropy, Sum)
+     LayerNorm, Mean, Resize, RMSNorm, ScaledDotProductAttention, Softmax, SoftmaxCrossEntropy, Sum)
 )  # fmt: skip
 #: Those that are told whether they may round to TF32.
 ROUNDED = frozenset((Linear, MatMul, ScaledDotProductAttention))

@@ -17,7 +17,7 @@ from graphnet.kernels.cuda.device import BLOCKS, LINE, Device, grid_of, source
 from graphnet.kernels.cuda.kernel import DTYPES, UNITS
 from graphnet.kernels.placed import Call, in_turn
 
-__all__ = ["Strided", "joined", "map_source", "steps_of", "sum_source"]
+__all__ = ["Strided", "index_source", "joined", "map_source", "steps_of", "sum_source"]
 
 #: The least entries of a thread, and the most stretches, where a sum is cut into stretches.
 LEAST, MOST = 32, 1024
@@ -224,7 +224,7 @@ def map_source(kinds: Mapping[str, str], kind: str, count: int, size: int, then:
     given = "".join(f"const {kinds[name]}* {name}_begin, " for name in kinds)
     read = "".join(f"        {_read(name, kind)}\n" for name, kind in kinds.items())
     return (
-        f"{_index(size)}"
+        f"{index_source(size)}"
         f"KERNEL mapped({kind}* y_begin, {given}Int size, double number, "
         f"{_parameters('n', names, count)}) {{\n"
         "    float factor = (float)number;\n"
@@ -259,7 +259,7 @@ def sum_source(
     sizes = ", ".join(f"Int n{axis}" for axis in range(stay))
     steps = ", ".join(f"Int y_n{axis}" for axis in range(stay))
     return (
-        f"{_index(size)}"
+        f"{index_source(size)}"
         f"KERNEL sums({given}{kind}* y_begin, double* parts, Int kept, Int reduced, Int stretch, "
         f"Int rows, double factor, {_parameters('n', names, stay)}, "
         f"{_parameters('m', tuple(kinds), go)}) {{\n"
@@ -289,7 +289,7 @@ def sum_source(
     )
 
 
-def _index(size: int) -> str:
+def index_source(size: int) -> str:
     """What all sources have in common, and the type that counts entries."""
     kind = "unsigned" if size < SMALL else "Word"
     return f"{source()}\ntypedef {kind} Index;\n\n"
