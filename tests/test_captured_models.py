@@ -105,3 +105,15 @@ def test_a_step_of_every_ready_made_network_is_that_of_the_processor(make_backen
         np.testing.assert_allclose(
             card.to_host(gradients[each]), right, atol=1e-3 * largest, err_msg=each
         )
+
+
+@pytest.mark.parametrize("name", ["unet", "vit", "mobilenet"])
+def test_channels_stay_last_so_that_no_kernel_waits_for_a_rearrangement(make_backend, name):
+    net = gn.Executor(MODELS[name](), make_backend())
+    net.forward(training=True, **feeds_of(net.graph, 2, 0))
+    (planned,) = net._plans.kept.values()
+    program = planned.program
+    moved = [entry.step.name for entry in program.steps if entry.before]
+    (reverse,) = planned.reverses.values()
+    moved += [e.step.name for _, e in reverse.steps if e is not None and e.before]
+    assert moved == []

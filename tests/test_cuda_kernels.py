@@ -99,6 +99,7 @@ from ops import (
     Tile,
     Transpose,
     Unsqueeze,
+    Where,
 )
 from ops.operator import Operator
 from tests.cards import cupy_works
@@ -177,7 +178,7 @@ def placed(request, monkeypatch):
      MeanSquaredError, Minimum, Mish, Multiply, Neg, Pad, Power, PReLU, Reciprocal, ReLU, Reshape,
      RMSNorm, ScaledDotProductAttention, Sigmoid, SiLU, Slice, Softmax, SoftmaxCrossEntropy,
      Softplus, Softsign, Split, Sqrt, Squeeze, Stack, Subtract, Sum, Tanh, Tile, Transpose,
-     Unsqueeze],
+     Unsqueeze, Where],
 )  # fmt: skip
 def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
     compare_every_record(operator, cuda, tolerance=TOLERANCE, placed=placed)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from graphnet.kernels.cuda.device import Device
 from graphnet.kernels.cuda.formulas import FORMULAS, Formula
 from graphnet.kernels.cuda.strided import Strided
 from graphnet.kernels.placed import ROWS, SAME, Call, Memory, PlacedKernel, Terms, in_turn
+from ops.elementwise import Where
 from ops.operator import Operator, Spec, known
 from ops.rectifier import PReLU
 
@@ -28,15 +30,12 @@ def is_broadcast(operator: Operator, specs: tuple[Spec | None, ...]) -> bool:
 
 
 class CudaBroadcast(PlacedKernel):
-    """One operator on two inputs, of which at least one is spread over the other's axes."""
+    """One operator on inputs that are spread over each other's axes."""
 
     def __init__(self, device: Device, operator: Operator, specs: tuple[Spec | None, ...]) -> None:
         super().__init__(operator, specs)
-        formula = CHANNELS.get(type(operator)) or FORMULAS[type(operator)]
-        assert isinstance(formula, Formula), "the provider sees to it"
         self.xp = device.xp
-        #: The derivatives by both inputs.
-        self._result, self._slopes = formula.result, (formula.slope, formula.other)
+        self._names, self._result, self._shares = expressions_of(operator)
         shapes = [known(*spec.shape) for spec in specs if spec is not None]
         y = known(*self.results[0].shape)
         self._strided = Strided(device, self.results[0].dtype)
@@ -48,41 +47,44 @@ class CudaBroadcast(PlacedKernel):
             self._shapes[1] = (1, *shapes[1], *[1] * (len(y) - 2))[-len(y) :] if y else ()
         spaces = [
             self._strided.sum_bytes(y, [axis for axis, n in enumerate(y) if shape[axis] != n])
-            for shape, whole in zip(self._shapes, self._whole, strict=True)
-            if not whole
+            for shape, whole, share in zip(self._shapes, self._whole, self._shares, strict=True)
+            if share and not whole
         ]
-        read = re.search(r"\b[vb]\b", " ".join(self._slopes)) is not None
-        whole = [i for i in range(2) if self._whole[i]]
+        floating = [i for i, share in enumerate(self._shares) if share]
+        whole = [i for i in floating if self._whole[i]]
         self.terms = Terms(
             inputs=tuple(SAME if each else ROWS for each in self._whole),
-            outputs=(SAME if whole else ROWS,),
-            reads=(0, 1) if read else (),
+            outputs=(SAME if any(self._whole) else ROWS,),
+            reads=tuple(
+                i for i, name in enumerate(self._names) if any(map(_names(name), self._shares))
+            ),
             backward_space=max(spaces, default=0),
             over=tuple((0, i) for i in whole),
-            # where both are whole, the second gradient would read what the first one replaced
+            # where several are whole, the second gradient would read what the first one replaced
             over_gradient=tuple((i, 0) for i in whole if len(whole) == 1),
-            adds=(0, 1),
+            adds=tuple(floating),
         )
 
     def bind_forward(self, memory: Memory) -> Call:
-        given = dict(zip("vb", self._aligned(memory.inputs), strict=True))
+        given = dict(zip(self._names, self._aligned(memory.inputs), strict=True))
         return self._strided.mapped(self._result, memory.outputs[0], given)
 
     def bind_backward(self, memory: Memory) -> Call:
         dy = memory.doutputs[0]
         calls = []
         # what is whole comes last, as it may lie where dy does
-        for i in sorted(range(2), key=lambda i: self._whole[i]):
-            dx = memory.dinputs[i]
+        for i in sorted(range(len(self._names)), key=lambda i: self._whole[i]):
+            dx, share = memory.dinputs[i], self._shares[i]
             if dx is None:
                 continue
-            result, given = self._share(i, dy, memory)
+            pairs = zip(self._names, self._aligned(memory.inputs), strict=True)
+            given = {"g": dy, **{name: x for name, x in pairs if _names(name)(share)}}
             adds = i in memory.adds
             if self._whole[i]:
-                calls.append(self._strided.mapped(result, dx, given, adds=adds))
+                calls.append(self._strided.mapped(share, dx, given, adds=adds))
             else:
                 dx = dx if dx.shape == self._shapes[i] else dx.reshape(self._shapes[i])
-                calls.append(self._strided.summed(result, dx, given, memory.space, adds=adds))
+                calls.append(self._strided.summed(share, dx, given, memory.space, adds=adds))
         return in_turn(*calls)
 
     def _aligned(self, inputs: Any) -> list[Any]:
@@ -90,11 +92,16 @@ class CudaBroadcast(PlacedKernel):
         pairs = zip(inputs, self._shapes, strict=True)
         return [x if x is None or x.shape == shape else x.reshape(shape) for x, shape in pairs]
 
-    def _share(self, i: int, dy: Any, memory: Memory) -> tuple[str, dict[str, Any]]:
-        """What an entry of dy gives to an input, and what that is computed from."""
-        slope = self._slopes[i]
-        given = {"g": dy}
-        for name, x in zip("vb", self._aligned(memory.inputs), strict=True):
-            if re.search(rf"\b{name}\b", slope):
-                given[name] = x
-        return f"g * ({slope})", given
+
+def expressions_of(operator: Operator) -> tuple[str, str, tuple[str, ...]]:
+    """The names of the inputs, the result, and what of its gradient ``g`` each input gets."""
+    if type(operator) is Where:
+        return "cvb", "c ? v : b", ("", "c ? g : 0.0f", "c ? 0.0f : g")
+    formula = CHANNELS.get(type(operator)) or FORMULAS[type(operator)]
+    assert isinstance(formula, Formula), "the provider sees to it"
+    return "vb", formula.result, tuple(f"g * ({s})" for s in (formula.slope, formula.other))
+
+
+def _names(name: str) -> Callable[[str], bool]:
+    """Whether an expression has a name in it."""
+    return lambda expression: re.search(rf"\b{name}\b", expression) is not None

@@ -93,13 +93,15 @@ KERNEL losses_backward(const T* x, const INTEGER* labels, const float* largests,
                        const float* totals, const float* divisor, const float* dy, T* dx,
                        Int rows, Int size, Int inner, double smoothing, Int ignores,
                        Int ignored) {
+    ROW;
+    if (!within) return;
+    Int label = (Int)labels[row], begin = row / inner * size * inner + row % inner;
     float rest = (float)(smoothing / (double)size), most = (float)(1 - smoothing);
-    for (Int at = FIRST; at < rows * size; at += STRIDE) {
-        Int c = at / inner % size, row = at / inner / size * inner + at % inner;
-        Int label = (Int)labels[row];
-        float share = divisor ? dy[0] : dy[row];
-        if (divisor) share = divisor[0] == 0 ? 0.0f : share / divisor[0];
-        if (ignores) share *= (float)weight_of(label, size, ignores, ignored);
+    float share = divisor ? dy[0] : dy[row];
+    if (divisor) share = divisor[0] == 0 ? 0.0f : share / divisor[0];
+    if (ignores) share *= (float)weight_of(label, size, ignores, ignored);
+    for (Int c = lane; c < size; c += LANES) {
+        Int at = begin + c * inner;
         float above = expf(widened(x[at]) - largests[row]) / totals[row];
         if (smoothing) above -= rest;
         if (label == c) above -= most;

@@ -74,8 +74,8 @@ class CudaCrossEntropy(CudaKernel):
         x, labels = memory.inputs
         rows = Rows.along(x, 1)
         largests, totals, *divisor = memory.extras
-        return self.walked(
-            "losses_backward", rows.count * rows.size, x, labels, largests, totals,
+        return self.lined(
+            "losses_backward", rows, x, labels, largests, totals,
             *(divisor or [None]), memory.doutputs[0], memory.dinputs[0], *self._numbers(rows),
         )  # fmt: skip
 

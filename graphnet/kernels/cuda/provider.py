@@ -39,6 +39,7 @@ from ops.batch_norm import BatchNorm, BatchNormInference
 from ops.cast import Cast
 from ops.cross_entropy import SoftmaxCrossEntropy
 from ops.dropout import Dropout
+from ops.elementwise import Where
 from ops.embedding import Embedding
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU
 from ops.indexing import Gather
@@ -122,6 +123,7 @@ KINDS: dict[type[Operator], tuple[Callable[..., Any], Question]] = {
     Tile: (CudaTile, _has_kernel),
     Transpose: (CudaTranspose, _MOVED),
     Unsqueeze: (CudaReshape, _MOVED),
+    Where: (CudaBroadcast, lambda operator, specs: specs[1].dtype in DTYPES),
     **dict.fromkeys(CURVES, (CudaLoss, is_curve)),
 }  # fmt: skip
 #: Those that compute in float32 of narrow values.

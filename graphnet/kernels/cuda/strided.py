@@ -200,7 +200,7 @@ class Strided:
         return {name: self.device.xp.broadcast_to(x, shape) for name, x in operands.items()}
 
     def _type(self, x: Any) -> str:
-        return "float" if x.dtype.name == "float32" else "T"
+        return {"float32": "float", "bool": "UInt8"}.get(x.dtype.name, "T")
 
     def _walked(self, text: str, axes: Axes, arrays: tuple[Any, ...], factor: float) -> Call:
         launch = self.device.function(text, "mapped", DTYPES.get(self.dtype, ()))
@@ -322,4 +322,4 @@ def _read(name: str, kind: str) -> str:
 
 def _stored(result: str, adds: bool) -> str:
     before = "widened(*target) + " if adds else ""
-    return f"store(target, {before}{result});"
+    return f"store(target, {before}({result}));"
