@@ -71,17 +71,19 @@ def _is_single(operator: Operator, specs: tuple[Any, ...]) -> bool:
     return specs[0].dtype == "float32" or isinstance(operator, Wide)
 
 
-def _gives(operator: Slice, x: Spec) -> bool:
-    """Whether a region has any entry."""
-    return bool(operator.infer(x).elements)
+def _is_moved(operator: Operator, specs: tuple[Any, ...]) -> bool:
+    return is_moved(specs[0])
+
+
+def _is_cut(operator: Operator, specs: tuple[Any, ...]) -> bool:
+    """Whether a region is moved that has any entry."""
+    return is_moved(specs[0]) and bool(operator.infer(specs[0]).elements)
 
 
 def _when(question: Question) -> Question:
     """A question that is asked of the dtypes that there are kernels for."""
     return lambda operator, specs: _has_kernel(operator, specs) and question(operator, specs)
 
-
-_MOVED: Question = lambda operator, specs: is_moved(specs[0])  # noqa: E731
 
 #: The kernel of each operator, none for what is derived from it, and when it serves.
 KINDS: dict[type[Operator], tuple[Callable[..., Any], Question]] = {
@@ -91,11 +93,11 @@ KINDS: dict[type[Operator], tuple[Callable[..., Any], Question]] = {
     BatchNormInferenceReLU: (CudaBatchNormInference, _when(_is_single)),
     BatchNormReLU: (CudaBatchNorm, _when(_is_single)),
     Cast: (CudaCast, _when(lambda operator, specs: is_narrowing(operator, specs[0]))),
-    Concat: (CudaConcat, _MOVED),
+    Concat: (CudaConcat, _is_moved),
     Dropout: (CudaDropout, _has_kernel),
     Embedding: (CudaGather, is_gathered),
     Expand: (CudaExpand, _has_kernel),
-    Flatten: (CudaReshape, _MOVED),
+    Flatten: (CudaReshape, _is_moved),
     Gather: (CudaGather, is_gathered),
     GlobalAvgPool: (CudaGlobalAvgPool, _has_kernel),
     GroupNorm: (CudaGroupNorm, _has_kernel),
@@ -109,20 +111,20 @@ KINDS: dict[type[Operator], tuple[Callable[..., Any], Question]] = {
     Mean: (CudaMean, _has_kernel),
     Pad: (CudaPad, _when(lambda operator, specs: operator.mode == "constant")),
     PReLU: (CudaBroadcast, _has_kernel),
-    Reshape: (CudaReshape, _MOVED),
+    Reshape: (CudaReshape, _is_moved),
     Resize: (CudaResize, is_small),
     RMSNorm: (CudaLayerNorm, _has_kernel),
     ScaledDotProductAttention: (CudaAttention, _when(is_attended)),
-    Slice: (CudaSlice, lambda operator, specs: is_moved(specs[0]) and _gives(operator, specs[0])),
+    Slice: (CudaSlice, _is_cut),
     Softmax: (CudaSoftmax, _has_kernel),
     SoftmaxCrossEntropy: (CudaCrossEntropy, _when(is_served)),
-    Split: (CudaSplit, _MOVED),
-    Squeeze: (CudaReshape, _MOVED),
-    Stack: (CudaStack, _MOVED),
+    Split: (CudaSplit, _is_moved),
+    Squeeze: (CudaReshape, _is_moved),
+    Stack: (CudaStack, _is_moved),
     Sum: (CudaMean, _has_kernel),
     Tile: (CudaTile, _has_kernel),
-    Transpose: (CudaTranspose, _MOVED),
-    Unsqueeze: (CudaReshape, _MOVED),
+    Transpose: (CudaTranspose, _is_moved),
+    Unsqueeze: (CudaReshape, _is_moved),
     Where: (CudaBroadcast, lambda operator, specs: specs[1].dtype in DTYPES),
     **dict.fromkeys(CURVES, (CudaLoss, is_curve)),
 }  # fmt: skip
