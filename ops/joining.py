@@ -180,7 +180,7 @@ class Split(Rearrangement):
         return tuple(x.with_shape((*before, size, *after)) for size in sizes)
 
     def forward(self, x: Array) -> tuple[tuple[Array, ...], tuple[Any, ...]]:
-        return tuple(x[region] for region in self._regions(x.shape)), (x.shape,)
+        return tuple(x[region] for region in self.regions(x.shape)), (x.shape,)
 
     def backward(
         self, saved: tuple[Any, ...], dy: tuple[Array | None, ...], needs: tuple[bool, ...]
@@ -190,11 +190,11 @@ class Split(Rearrangement):
             return (None,)
         given = next(part for part in dy if part is not None)
         dx = namespace(given).empty(shape, dtype=given.dtype)
-        for region, part in zip(self._regions(shape), dy, strict=True):
+        for region, part in zip(self.regions(shape), dy, strict=True):
             dx[region] = 0 if part is None else part
         return (dx,)
 
-    def _regions(self, shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+    def regions(self, shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
         """Where each part lies in x."""
         axis = normalize_axis(self.axis, len(shape))
         parts = self.parts

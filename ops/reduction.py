@@ -55,12 +55,12 @@ class Reduction(Operator):
         return x.elements
 
     def _reduced(self, x: Spec) -> Spec:
-        axes = self._axes(x.rank)
+        axes = self.axes_of(x.rank)
         if self.keepdims:
             return x.with_shape(tuple(1 if axis in axes else n for axis, n in enumerate(x.shape)))
         return x.with_shape(tuple(n for axis, n in enumerate(x.shape) if axis not in axes))
 
-    def _axes(self, rank: int) -> tuple[int, ...]:
+    def axes_of(self, rank: int) -> tuple[int, ...]:
         """The reduced axes, counted from the front."""
         if self.axis is None:
             return tuple(range(rank))
@@ -72,19 +72,19 @@ class Reduction(Operator):
 
     def _expect_entries(self, x: Spec, what: str) -> None:
         """Refuse to reduce over no entry."""
-        if any(x.shape[axis] == 0 for axis in self._axes(x.rank)):
+        if any(x.shape[axis] == 0 for axis in self.axes_of(x.rank)):
             raise ShapeError(f"expected entries to take the {what} of, received {show(x)}")
 
     def _squeezed(self, kept: Array) -> Array:
         """``kept``, whose reduced axes have size 1, without them unless they stay."""
-        axes = () if self.keepdims else self._axes(kept.ndim)
+        axes = () if self.keepdims else self.axes_of(kept.ndim)
         shape = tuple(n for axis, n in enumerate(kept.shape) if axis not in axes)
         # NumPy gives a scalar, no array, where the input has no axis
         return namespace(kept).asarray(kept).reshape(shape)
 
     def _kept(self, dy: Array, shape: tuple[int, ...]) -> Array:
         """``dy`` with an axis of size 1 for each reduced axis of ``shape``; a view."""
-        axes = self._axes(len(shape))
+        axes = self.axes_of(len(shape))
         return dy.reshape(tuple(1 if axis in axes else n for axis, n in enumerate(shape)))
 
     def _spread(self, dy: Array, shape: tuple[int, ...]) -> Array:
@@ -105,7 +105,7 @@ class Reduction(Operator):
 
     def _order(self, rank: int) -> tuple[tuple[int, ...], int]:
         """All axes, those that stay first, and how many of them stay."""
-        axes = self._axes(rank)
+        axes = self.axes_of(rank)
         kept = tuple(axis for axis in range(rank) if axis not in axes)
         return (*kept, *sorted(axes)), len(kept)
 
@@ -188,7 +188,7 @@ class Mean(Reduction):
         self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
     ) -> tuple[Array | None, ...]:
         (shape,) = saved
-        count = math.prod(shape[axis] for axis in self._axes(len(shape)))
+        count = math.prod(shape[axis] for axis in self.axes_of(len(shape)))
         return (self._spread(dy / count, shape).copy() if needs[0] else None,)
 
 

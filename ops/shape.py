@@ -231,19 +231,19 @@ class Transpose(Rearrangement):
             freeze_several(self, "axes")
 
     def infer(self, x: Spec) -> Spec:
-        return x.with_shape(tuple(x.shape[axis] for axis in self._order(x.rank)))
+        return x.with_shape(tuple(x.shape[axis] for axis in self.order(x.rank)))
 
     def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
-        return x.transpose(self._order(x.ndim)), ()
+        return x.transpose(self.order(x.ndim)), ()
 
     def backward(
         self, saved: tuple[Array, ...], dy: Array, needs: tuple[bool, ...]
     ) -> tuple[Array | None, ...]:
-        order = self._order(dy.ndim)
+        order = self.order(dy.ndim)
         inverse = sorted(range(dy.ndim), key=order.__getitem__)
         return (dy.transpose(tuple(inverse)).copy() if needs[0] else None,)
 
-    def _order(self, rank: int) -> tuple[int, ...]:
+    def order(self, rank: int) -> tuple[int, ...]:
         if self.axes is None:
             return tuple(reversed(range(rank)))
         if sorted(axis + rank if axis < 0 else axis for axis in self.axes) != list(range(rank)):

@@ -89,7 +89,7 @@ class Slice(Rearrangement):
         return x.with_shape(tuple(sizes))
 
     def forward(self, x: Array) -> tuple[Array, tuple[Any, ...]]:
-        return x[self._region(x.shape)], (x.shape,)
+        return x[self.region(x.shape)], (x.shape,)
 
     def backward(
         self, saved: tuple[Any, ...], dy: Array, needs: tuple[bool, ...]
@@ -98,10 +98,10 @@ class Slice(Rearrangement):
         if not needs[0]:
             return (None,)
         dx = namespace(dy).zeros(shape, dtype=dy.dtype)
-        dx[self._region(shape)] = dy
+        dx[self.region(shape)] = dy
         return (dx,)
 
-    def _region(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    def region(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
         region: list[Any] = [slice(None)] * len(shape)
         for axis, start, end, step in self._bounds(len(shape)):
             region[axis] = _as_slice(_entries(start, end, step, shape[axis]))
@@ -191,7 +191,7 @@ class Pad(Rearrangement):
     def forward(self, x: Array) -> tuple[Array, tuple[Array, ...]]:
         padded = self.infer(Spec(x.shape, x.dtype.name)).shape
         y = namespace(x).full(padded, self.value, dtype=x.dtype)
-        y[self._interior(y)] = x
+        y[self.interior(y)] = x
         for axis, border, source in self._borders(y):
             y[_along(axis, border)] = y[_along(axis, source)]
         return y, ()
@@ -202,7 +202,7 @@ class Pad(Rearrangement):
         if not needs[0]:
             return (None,)
         if self.mode == "constant":
-            return (dy[self._interior(dy)].copy(),)
+            return (dy[self.interior(dy)].copy(),)
         folded = dy.copy()
         # an axis that was padded later repeats the borders of those before it
         for axis, border, source in reversed(self._borders(dy)):
@@ -210,9 +210,9 @@ class Pad(Rearrangement):
             if self.mode == "edge":
                 part = part.sum(axis=axis, keepdims=True)
             folded[_along(axis, source)] += part
-        return (folded[self._interior(dy)],)
+        return (folded[self.interior(dy)],)
 
-    def _interior(self, y: Array) -> tuple[slice, ...]:
+    def interior(self, y: Array) -> tuple[slice, ...]:
         pairs = zip(y.shape, self.padding, strict=True)
         return tuple(slice(begin, n - end) for n, (begin, end) in pairs)
 

@@ -12,7 +12,7 @@ import zlib
 import numpy as np
 
 from graphnet.kernels import Provider
-from graphnet.kernels.placed import LAST, ROWS, SAME, PlacedKernel, Terms, is_arranged
+from graphnet.kernels.placed import ANY, LAST, ROWS, SAME, PlacedKernel, Terms, is_arranged
 from ops import Operator, Spec
 
 
@@ -31,7 +31,7 @@ class PlacedReference(PlacedKernel):
         reads = tuple(i for i in inputs if roles[i] not in states)
         pairs = [(o, i) for o in outputs for i in inputs if specs[i] is not None]
         self.terms = Terms(
-            inputs=tuple(choose.choice([LAST, ROWS, SAME], len(specs))),
+            inputs=tuple(choose.choice([LAST, ROWS, SAME, ANY], len(specs))),
             outputs=tuple(choose.choice([LAST, ROWS, SAME], len(self.results))),
             reads=reads,
             keeps=tuple(outputs),

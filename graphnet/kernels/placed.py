@@ -24,6 +24,7 @@ import numpy as np
 from ops.operator import Operator, Spec, known
 
 __all__ = [
+    "ANY",
     "LAST",
     "ROWS",
     "SAME",
@@ -43,6 +44,8 @@ ROWS = "rows"
 LAST = "channels last"
 #: Either of them, as long as all the arrays that are marked so have the same one.
 SAME = "same"
+#: Either of them, of an input: it is read as it lies.
+ANY = "any"
 
 #: Something bound, which is done by calling it; what comes back is true if it failed.
 Call = Callable[[], object]
@@ -92,12 +95,21 @@ class Terms:
     rereads: tuple[int, ...] = ()
     differentiable: bool = True
 
-    def settled(self, layout: str) -> Terms:
-        """These terms with the given layout for :data:`SAME`."""
-        if SAME not in (*self.inputs, *self.outputs):
+    def settled(self, layout: str, lying: Sequence[str] = ()) -> Terms:
+        """These terms with the given layout for :data:`SAME`.
+
+        Args:
+            layout: one of the two.
+            lying: the layouts that inputs have, for :data:`ANY`; in rows where it ends.
+        """
+        if not {SAME, ANY} & {*self.inputs, *self.outputs}:
             return self
-        ways = (self.inputs, self.outputs)
-        inputs, outputs = (tuple(layout if x == SAME else x for x in way) for way in ways)
+        as_it_lies = (*lying, *[ROWS] * len(self.inputs))
+        inputs = tuple(
+            {SAME: layout, ANY: own}.get(x, x)
+            for x, own in zip(self.inputs, as_it_lies, strict=False)
+        )
+        outputs = tuple(layout if x == SAME else x for x in self.outputs)
         return replace(self, inputs=inputs, outputs=outputs)
 
 

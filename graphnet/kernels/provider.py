@@ -96,8 +96,9 @@ PROVIDERS = {
         fused=frozenset((BatchNormReLU, ConvReLU)),
     ),
     "cuda": Provider(
-        "BatchNorm, LayerNorm, pooling, Dropout, SoftmaxCrossEntropy, Linear, MatMul and chains of "
-        "elementwise operators, by kernels compiled for the card and cuBLAS, on cupy",
+        "BatchNorm, LayerNorm, pooling, Dropout, Softmax, losses, Linear, MatMul, attention, "
+        "moves, reductions and chains of elementwise operators, by kernels compiled for the card "
+        "and cuBLAS, on cupy",
         cuda.prepare,
         backends=("cupy",),
         status=cuda.status,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphnet.graph import Graph
-from graphnet.kernels.chain import Chain
+from graphnet.kernels.chain import Chain, Fixed
 from graphnet.kernels.wide import Wide
 from graphnet.values import Node, Value, declare
 from ops.activation import GELU, Sigmoid, SiLU, Tanh
@@ -16,24 +16,27 @@ from ops.cross_entropy import SoftmaxCrossEntropy
 from ops.dropout import Dropout
 from ops.elementwise import Add, Identity, Multiply, Subtract
 from ops.fused import BatchNormInferenceReLU, BatchNormReLU, ConvReLU
-from ops.joining import Concat
+from ops.joining import Concat, Split, Stack
 from ops.linear import Linear, MatMul
-from ops.normalization import LayerNorm
+from ops.normalization import GroupNorm, InstanceNorm, LayerNorm, RMSNorm
 from ops.operator import Operator
 from ops.pooling import AvgPool, GlobalAvgPool, MaxPool
 from ops.rectifier import LeakyReLU, ReLU
+from ops.reduction import Mean, Sum
+from ops.resize import Resize
 from ops.shape import Flatten, Reshape, Squeeze, Transpose, Unsqueeze
+from ops.slicing import Slice
 from ops.softmax import Softmax
 from ops.unary import Abs, Neg
 
-__all__ = ["NARROW", "WIDE", "narrow"]
+__all__ = ["NARROW", "WHOLE", "WIDE", "narrow"]
 
 #: What is computed on narrow numbers; products and means are summed in float32 by their kernels.
 NARROW: frozenset[type[Operator]] = frozenset(
     (
         Abs, Add, AvgPool, Concat, Conv, ConvReLU, ConvTranspose, Dropout, Flatten, GELU,
         GlobalAvgPool, Identity, LeakyReLU, Linear, MatMul, MaxPool, Multiply, Neg, ReLU, Reshape,
-        SiLU, Sigmoid, Squeeze, Subtract, Tanh, Transpose, Unsqueeze,
+        SiLU, Sigmoid, Slice, Split, Squeeze, Stack, Subtract, Tanh, Transpose, Unsqueeze,
     )
 )  # fmt: skip
 #: What is computed in float32 of a narrow input; and the positions of those that are narrow.
@@ -42,11 +45,19 @@ WIDE: dict[type[Operator], tuple[int, ...]] = {
     BatchNormInference: (0,),
     BatchNormInferenceReLU: (0, 5),
     BatchNormReLU: (0, 5),
+    GroupNorm: (0,),
+    InstanceNorm: (0,),
     LayerNorm: (0,),
+    Mean: (0,),
+    RMSNorm: (0,),
+    Resize: (0,),
     ScaledDotProductAttention: (0, 1, 2),
     Softmax: (0,),
     SoftmaxCrossEntropy: (0,),
+    Sum: (0,),
 }
+#: Those of them whose result stays in float32: a loss may be one, and a sum be large.
+WHOLE = frozenset((Mean, SoftmaxCrossEntropy, Sum))
 
 
 def narrow(graph: Graph, dtype: str) -> Graph:
@@ -90,7 +101,7 @@ def narrow(graph: Graph, dtype: str) -> Graph:
             ]
             while given[-1] is None:
                 given.pop()
-            wide = Wide(operator, dtype, narrows=kind is not SoftmaxCrossEntropy)
+            wide = Wide(operator, dtype, narrows=kind not in WHOLE)
             made = declare(wide, tuple(given), {}, graph.name_of(node), node.declared_at)
             made.renews = tuple(v for v, old in zip(inputs, node.inputs, strict=True)
                                 if v is not None and old in node.renews)  # fmt: skip
@@ -124,5 +135,7 @@ def _is_single(value: Value, dtype: str) -> bool:
 
 def _is_narrow(operator: Operator) -> bool:
     if isinstance(operator, Chain):
-        return all(type(part) in NARROW for part in operator.parts)
+        return all(map(_is_narrow, operator.parts))
+    if isinstance(operator, Fixed):
+        return _is_narrow(operator.operator)
     return type(operator) in NARROW

@@ -179,7 +179,11 @@ class Program:
                 if not isinstance(kernel, PlacedKernel):
                     continue
                 if not reading:
-                    self.terms[index] = kernel.terms.settled(layout_of(kernel, step, places))
+                    lying = [
+                        places[slot].layout if slot in places else ROWS for slot in step.inputs
+                    ]
+                    layout = layout_of(kernel, step, places)
+                    self.terms[index] = kernel.terms.settled(layout, lying)
                 terms = self.terms[index]
                 slots = step.inputs if reading else step.outputs
                 for slot, layout in zip(

@@ -31,9 +31,9 @@ def prepare(operator: Operator, specs: tuple[Spec | None, ...], **options: bool)
 
 def serves_in_chains(operator: Operator) -> bool:
     """Whether there is a formula for an operator within a chain."""
-    from graphnet.kernels.cuda.elementwise import FORMULAS
+    from graphnet.kernels.cuda.formulas import formula_of
 
-    return type(operator) in FORMULAS
+    return formula_of(operator) is not None
 
 
 def find_update(optimizer: Optimizer) -> Any:

@@ -26,6 +26,12 @@ __device__ inline float widened(T x) { return x; }
 __device__ inline T narrowed(float x) { return x; }
 #endif
 
+// A result in the type of where it goes.
+__device__ inline void store(float* at, float x) { *at = x; }
+#if defined(HALF) || defined(BFLOAT16)
+__device__ inline void store(T* at, float x) { *at = narrowed(x); }
+#endif
+
 // On the processor, in tests, a kernel is a plain function.
 #ifdef EMULATED
 #define KERNEL static void
@@ -35,6 +41,17 @@ __device__ inline T narrowed(float x) { return x; }
 
 typedef long long Int;
 typedef unsigned long long Word;
+
+// Labels and indices come in the dtype that INTEGER names.
+typedef signed char Int8;
+typedef short Int16;
+typedef int Int32;
+typedef unsigned char UInt8;
+typedef unsigned short UInt16;
+typedef unsigned UInt32;
+#ifndef INTEGER
+#define INTEGER Int
+#endif
 
 #define FINITE 3.402823466e+38f
 #define NOT_A_NUMBER __int_as_float(0x7fc00000)
@@ -60,21 +77,39 @@ __device__ inline float larger(float a, float b) {
     return a != a || a >= b ? a : b;
 }
 
-// The sum of a value over a block of LINE threads, in each of them.
-__device__ inline float line_sum(float value) {
-    __shared__ float parts[LINE / 32];
+// The sum of a value over a warp, in each of its threads.
+template <class V> __device__ inline V warp_sum(V value) {
     for (int step = 16; step; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
-    __syncthreads();
-    if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
-    __syncthreads();
-    value = 0;
-    for (int warp = 0; warp < LINE / 32; ++warp) value += parts[warp];
     return value;
 }
 
-__device__ inline double line_sum(double value) {
-    __shared__ double parts[LINE / 32];
-    for (int step = 16; step; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
+// The largest value over a warp, in each of its threads; NaN if there is one.
+__device__ inline float warp_max(float value) {
+    for (int step = 16; step; step /= 2)
+        value = larger(value, __shfl_xor_sync(0xffffffffu, value, step));
+    return value;
+}
+
+// Entries in a row that a warp walks over, or a single thread where LANES is 1.  The grid has as
+// many threads as it needs; those beyond the last row have none, but meet all barriers.
+#ifndef LANES
+#define LANES 32
+#endif
+#define ROW                                    \
+    Int row = FIRST / LANES;                   \
+    int lane = (int)(FIRST % LANES);           \
+    bool within = row < rows
+
+template <class V> __device__ inline V lanes_sum(V value) {
+    return LANES == 1 ? value : warp_sum(value);
+}
+
+__device__ inline float lanes_max(float value) { return LANES == 1 ? value : warp_max(value); }
+
+// The sum of a value over a block of LINE threads, in each of them.
+template <class V> __device__ inline V line_sum(V value) {
+    __shared__ V parts[LINE / 32];
+    value = warp_sum(value);
     __syncthreads();
     if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
     __syncthreads();
@@ -86,8 +121,7 @@ __device__ inline double line_sum(double value) {
 // The largest value over a block of LINE threads, in each of them; NaN if there is one.
 __device__ inline float line_max(float value) {
     __shared__ float parts[LINE / 32];
-    for (int step = 16; step; step /= 2)
-        value = larger(value, __shfl_xor_sync(0xffffffffu, value, step));
+    value = warp_max(value);
     __syncthreads();
     if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
     __syncthreads();

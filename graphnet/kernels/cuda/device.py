@@ -115,12 +115,12 @@ def get_device() -> Device:
 
 
 @functools.cache
-def source(name: str) -> str:
-    """The text of a source of this package, after what all have in common."""
+def source(*names: str) -> str:
+    """The text of sources of this package, after what all have in common."""
     from importlib import resources  # takes longer than all else here
 
     folder = resources.files("graphnet.kernels.cuda")
-    texts = (folder.joinpath(n).read_text(encoding="utf-8") for n in ("common.cuh", name))
+    texts = (folder.joinpath(n).read_text(encoding="utf-8") for n in ("common.cuh", *names))
     return "\n".join(texts)
 
 

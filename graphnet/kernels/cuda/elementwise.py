@@ -6,103 +6,16 @@ Backward computes what lies between again, in registers, from what came in.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from graphnet.kernels.chain import Chain
 from graphnet.kernels.cuda.device import LINE, Device, grid_of, source
+from graphnet.kernels.cuda.formulas import Formula, formulas_of
 from graphnet.kernels.cuda.kernel import CudaKernel
 from graphnet.kernels.placed import SAME, Call, Memory, Terms
-from ops.activation import GELU, Sigmoid, SiLU, Softplus, Tanh
-from ops.elementwise import Add, Multiply, Subtract
 from ops.operator import Operator, Spec, known
-from ops.rectifier import LeakyReLU, ReLU
-from ops.unary import Abs, Exp, Log, Neg, Sqrt
 
-__all__ = ["FORMULAS", "CudaElementwise", "Formula", "formulas_of", "written"]
-
-
-@dataclass(frozen=True)
-class Formula:
-    """One operator in CUDA C: ``v`` is what comes in, ``b`` its second input, ``w`` the result.
-
-    Attributes:
-        result: the expression of w.
-        slope: the derivative of w by v.
-        other: the derivative of w by b, if there is a second input.
-        by_result: whether the slope follows from w alone.
-    """
-
-    result: str
-    slope: str
-    other: str = ""
-    by_result: bool = False
-
-
-def _number(value: float) -> str:
-    """A float of CUDA C."""
-    return f"{value!r}f" if "." in repr(value) or "e" in repr(value) else f"{value!r}.0f"
-
-
-def _leaky(operator: Any) -> Formula:
-    slope = _number(operator.negative_slope)
-    return Formula(f"v < 0 ? {slope} * v : v", f"v > 0 ? 1.0f : {slope}")
-
-
-def _softplus(operator: Any) -> Formula:
-    beta = _number(operator.beta)
-    return Formula(
-        f"fmaxf(v, 0.0f) + log1pf(expf(-{beta} * fabsf(v))) / {beta} + 0.0f * v",
-        f"-expm1f(-{beta} * w)",
-        by_result=True,
-    )
-
-
-def _gelu(operator: Any) -> Formula:
-    if operator.approximate == "none":
-        chance = f"0.5f * erfcf(v * {_number(-math.sqrt(0.5))})"
-        density = f"expf(-0.5f * near(v) * near(v)) * {_number(1 / math.sqrt(2 * math.pi))}"
-    else:
-        chance = "gelu_chance(v)"
-        slope = f"{_number(math.sqrt(2 / math.pi))} * (2.0f + 0.26829f * near(v) * near(v))"
-        density = f"{chance} * (1.0f - {chance}) * {slope}"
-    return Formula(f"v * ({chance})", f"{chance} + near(v) * ({density})")
-
-
-#: By the type of the operator, or a function that gives it.
-FORMULAS: dict[type[Operator], Formula | Callable[[Any], Formula]] = {
-    Abs: Formula("fabsf(v)", "v > 0 ? 1.0f : v < 0 ? -1.0f : 0.0f"),
-    Add: Formula("v + b", "1.0f", "1.0f"),
-    Exp: Formula("expf(v)", "w", by_result=True),
-    GELU: _gelu,
-    LeakyReLU: _leaky,
-    Log: Formula("logf(v)", "1.0f / v"),
-    Multiply: Formula("v * b", "b", "v"),
-    Neg: Formula("-v", "-1.0f", by_result=True),
-    # a NaN stays
-    ReLU: Formula("v < 0 ? 0.0f : v", "w > 0 ? 1.0f : 0.0f", by_result=True),
-    SiLU: Formula("v * logistic(v)", "logistic(v) * (1.0f + v * (1.0f - logistic(v)))"),
-    Sigmoid: Formula("logistic(v)", "w * (1.0f - w)", by_result=True),
-    Softplus: _softplus,
-    Sqrt: Formula("sqrtf(v)", "0.5f / w", by_result=True),
-    Subtract: Formula("v - b", "1.0f", "-1.0f"),
-    Tanh: Formula("tanhf(v)", "(1.0f - w) * (1.0f + w)", by_result=True),
-}
-
-
-def formulas_of(operator: Operator, specs: tuple[Spec | None, ...]) -> tuple[Formula, ...] | None:
-    """How an operator or a chain is computed on inputs of one shape; None where it is not."""
-    parts = operator.parts if type(operator) is Chain else (operator,)
-    found = [FORMULAS.get(type(part)) for part in parts]
-    if len({spec for spec in specs if spec is not None}) != 1 or None in found:
-        return None
-    return tuple(
-        f if isinstance(f, Formula) else f(part)
-        for f, part in zip(found, parts, strict=True)
-        if f is not None
-    )
+__all__ = ["CudaElementwise", "written"]
 
 
 def written(formulas: tuple[Formula, ...], adds: frozenset[int] = frozenset()) -> str:

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from graphnet.kernels.cuda.device import LINE, Device, grid_of
-from graphnet.kernels.cuda.elementwise import FORMULAS, Formula, written
+from graphnet.kernels.cuda.elementwise import written
+from graphnet.kernels.cuda.formulas import FORMULAS, Formula
 from graphnet.kernels.cuda.kernel import DTYPES
 from graphnet.kernels.placed import Call
 from ops.operator import Spec, known

@@ -1,8 +1,4 @@
-// The same numbers elsewhere, or in another type.
-
-KERNEL copy(const T* x, T* y, Int size) {
-    for (Int at = FIRST; at < size; at += STRIDE) y[at] = x[at];
-}
+// The same numbers in another type.
 
 KERNEL widen(const T* x, float* y, Int size) {
     for (Int at = FIRST; at < size; at += STRIDE) y[at] = widened(x[at]);

@@ -1,4 +1,4 @@
-"""Operators that give the same entries in raster order another shape, or another type."""
+"""The same entries in another type."""
 
 from __future__ import annotations
 
@@ -6,33 +6,11 @@ import math
 
 from graphnet.kernels.cuda.device import Device
 from graphnet.kernels.cuda.kernel import DTYPES, CudaKernel
-from graphnet.kernels.placed import ROWS, SAME, Call, Memory, Terms
+from graphnet.kernels.placed import SAME, Call, Memory, Terms
 from ops.cast import Cast
-from ops.operator import Operator, Spec, known
+from ops.operator import Spec, known
 
-__all__ = ["CudaCast", "CudaReshape", "is_narrowing"]
-
-
-class CudaReshape(CudaKernel):
-    """A copy in raster order."""
-
-    file = "rearrange.cu"
-
-    def __init__(self, device: Device, operator: Operator, specs: tuple[Spec | None, ...]) -> None:
-        super().__init__(device, operator, specs)
-        x = specs[0]
-        assert x is not None, "infer saw to it"
-        self._size = math.prod(known(*x.shape))
-        self.terms = Terms(inputs=(ROWS,), outputs=(ROWS,))
-
-    def bind_forward(self, memory: Memory) -> Call:
-        return self._copied(memory.inputs[0], memory.outputs[0])
-
-    def bind_backward(self, memory: Memory) -> Call:
-        return self._copied(memory.doutputs[0], memory.dinputs[0])
-
-    def _copied(self, x: object, y: object) -> Call:
-        return self.walked("copy", self._size, x, y, self._size)
+__all__ = ["CudaCast", "is_narrowing"]
 
 
 def is_narrowing(operator: Cast, x: Spec) -> bool:
@@ -44,7 +22,7 @@ def is_narrowing(operator: Cast, x: Spec) -> bool:
 class CudaCast(CudaKernel):
     """From float32 to a narrower type, or back."""
 
-    file = "rearrange.cu"
+    file = "cast.cu"
 
     def __init__(self, device: Device, operator: Cast, specs: tuple[Spec | None, ...]) -> None:
         super().__init__(device, operator, specs)
