@@ -130,21 +130,72 @@ def test_a_convolution_of_few_channels_agrees_with_the_reference(threads, monkey
     prove(few_channels_cases, check)
 
 
-@needs_compiled
-def test_a_convolution_of_few_channels_rectifies_by_itself_and_keeps_nan():
-    from graphnet.kernels.compiled.few_channels import FewChannelsConv
+few_positions_cases = st.builds(
+    narrow_case,
+    batch=st.integers(1, 2),
+    # at most eight positions of an image; for each number of them a kernel is compiled
+    height=st.integers(1, 4),
+    width=st.sampled_from((1, 2)),
+    channels=st.integers(1, 40),
+    kernel=st.sampled_from(((1, 1), (3, 3), (2, 3))),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.just("same"),
+    filters=st.sampled_from((16, 48)),
+    bias=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
 
+
+@needs_compiled
+@threads_too_many
+def test_a_convolution_to_few_positions_agrees_with_the_reference(threads, monkeypatch):
+    from graphnet.kernels.compiled.few_positions import FewPositionsConv, has_few_positions
+
+    monkeypatch.setattr(onednn_library.Library, "threads", threads)
+
+    def check(case):
+        assert has_few_positions(case.operator, case.specs)
+        compare(FewPositionsConv(find_library(), case.operator, case.specs), case, PLACED)
+
+    prove(few_positions_cases, check)
+
+
+@needs_compiled
+def test_a_convolution_to_few_positions_may_be_dilated():
+    from graphnet.kernels.compiled.few_positions import FewPositionsConv
+
+    case = narrow_case(2, 7, 6, 5, (3, 2), 2, 1, 32, True, 0)
+    operator = Conv(32, (3, 2), stride=2, padding=((1, 2), (3, 0)), dilation=(2, 3))
+    case = Case(operator, case.inputs, 0)
+    compare(FewPositionsConv(find_library(), operator, case.specs), case, PLACED)
+
+
+def kinds_with_few():
+    from graphnet.kernels.compiled.few_channels import FewChannelsConv
+    from graphnet.kernels.compiled.few_positions import FewPositionsConv
+
+    return FewChannelsConv, FewPositionsConv
+
+
+@needs_compiled
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("adds", [False, True])
+def test_convolutions_of_few_add_and_rectify_by_themselves_and_keep_nan(number, adds):
     case = narrow_case(2, 6, 7, 3, (3, 3), 1, 1, 16, True, 0)
     case.inputs[0][1, 2, 3, 3] = np.nan
-    kernel = FewChannelsConv(find_library(), case.operator, case.specs)
+    kernel = kinds_with_few()[number](find_library(), case.operator, case.specs)
     memory = memory_of(kernel, case.inputs)
     kernel.bind_packed(memory)()
-    assert not kernel.bind_finished(memory, None)()
-    found, (wanted, _) = memory.outputs[0], case.operator.forward(*case.inputs)
+    wanted, _ = case.operator.forward(*case.inputs)
+    added = None
+    if adds:
+        added = allocate(kernel.results[0], LAST)
+        added[...] = np.random.default_rng(1).normal(size=added.shape)
+        wanted = wanted + added
+    assert not kernel.bind_finished(memory, added)()
+    found = memory.outputs[0]
     np.testing.assert_allclose(found, np.maximum(wanted, 0), rtol=1e-5, atol=1e-5)
     assert np.isnan(found[1, :, 2:5, 2:5]).all() and np.isfinite(found[0]).all()
-    # what is added to it is not its own work
-    assert kernel.bind_finished(memory, found) is None
 
 
 @needs_compiled

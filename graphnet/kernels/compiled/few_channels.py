@@ -59,16 +59,16 @@ class FewChannelsConv(DirectConv):
         return partial(np.copyto, target, weight.transpose(2, 3, 1, 0))
 
     def bind_forward(self, memory: Memory) -> Call:
-        return self._bind(memory, -np.inf)
+        return self._bind(memory, -np.inf, None)
 
-    def bind_finished(self, memory: Memory, added: Any) -> Call | None:
-        return self._bind(memory, 0.0) if added is None else None
+    def bind_finished(self, memory: Memory, added: Any) -> Call:
+        return self._bind(memory, 0.0, added)
 
     def _weights_in(self, memory: Memory) -> Any:
         return memory.packed.view("float32").reshape(self._taps)
 
-    def _bind(self, memory: Memory, low: float) -> Call:
-        """What computes ``max(Conv(x), low)``."""
+    def _bind(self, memory: Memory, low: float, added: Any) -> Call:
+        """What computes ``max(Conv(x) + added, low)``."""
         x, _, bias = (*memory.inputs, None)[:3]
         x, y = last(x), last(memory.outputs[0])
         stride_w, channels, filters = self._shape[3], self._shape[6], y.shape[3]
@@ -81,14 +81,27 @@ class FewChannelsConv(DirectConv):
         bias = np.zeros(filters, "float32") if bias is None else bias
         return partial(
             _convolve, x.reshape(*x.shape[:2], -1), self._weights_in(memory), bias, y,
-            np.float32(low), self._shape, rows, (0,) * positions, more, (0,) * (positions - 1),
-            fewer, (0,) * vectors, self._threads,
+            np.float32(low), y if added is None else last(added), self._shape, rows,
+            (0,) * positions, more, (0,) * (positions - 1), fewer, (0,) * vectors, self._threads,
         )  # fmt: skip
 
 
 @njit(parallel=True, **OPTIONS)
 def _convolve(
-    x, weights, bias, y, low, shape, rows, positions, more, less_positions, fewer, vectors, threads
+    x,
+    weights,
+    bias,
+    y,
+    low,
+    added,
+    shape,
+    rows,
+    positions,
+    more,
+    less_positions,
+    fewer,
+    vectors,
+    threads,
 ):
     kernel_h, taps, stride_h, stride_w, top, left, channels = shape
     batch, height, width = x.shape
@@ -98,6 +111,7 @@ def _convolve(
     begin = min(left * channels, rows.shape[2])
     within = min(width, rows.shape[2] - begin)
     weights_at, bias_at, y_at = weights.ctypes.data, bias.ctypes.data, y.ctypes.data
+    beside = added.ctypes.data - y_at  # 0 where nothing is added
     for thread in prange(threads):
         own = rows[thread]
         own_at = own.ctypes.data
@@ -115,20 +129,21 @@ def _convolve(
             inside = max(0, min(kernel_h, height - seen) - skipped)
             source = own_at + (seen + skipped) * line
             factors = weights_at + skipped * taps * pitch
-            to = y_at + number * out_w * pitch
             for part in range(0, pitch, part_bytes):
-                position = 0
-                for _ in range(more):
-                    sum_taps(
-                        source + position * step, line, step, inside, taps, factors + part, pitch,
-                        bias_at + part, to + position * pitch + part, pitch, low, positions,
-                        vectors,
-                    )  # fmt: skip
-                    position += len(positions)
-                for _ in range(fewer):
-                    sum_taps(
-                        source + position * step, line, step, inside, taps, factors + part, pitch,
-                        bias_at + part, to + position * pitch + part, pitch, low, less_positions,
-                        vectors,
-                    )  # fmt: skip
-                    position += len(less_positions)
+                to, position = y_at + number * out_w * pitch + part, 0
+                for group in range(more + fewer):
+                    seen_at = source + position * step
+                    target = to + position * pitch
+                    rest = target + beside if beside else 0
+                    if group < more:
+                        sum_taps(
+                            seen_at, line, step, inside, taps, factors + part, pitch,
+                            bias_at + part, target, pitch, low, rest, positions, vectors,
+                        )  # fmt: skip
+                        position += len(positions)
+                    else:
+                        sum_taps(
+                            seen_at, line, step, inside, taps, factors + part, pitch,
+                            bias_at + part, target, pitch, low, rest, less_positions, vectors,
+                        )  # fmt: skip
+                        position += len(less_positions)

@@ -141,6 +141,7 @@ def _convolution(
     from graphnet.kernels.compiled.choice import choose
     from graphnet.kernels.compiled.convolution import WinogradConv
     from graphnet.kernels.compiled.few_channels import FewChannelsConv, has_few_channels
+    from graphnet.kernels.compiled.few_positions import FewPositionsConv, has_few_positions
     from graphnet.kernels.compiled.narrow import NarrowConv, is_narrow
     from graphnet.kernels.compiled.pooled import CompiledConvMaxPoolReLU, is_pooled
     from graphnet.kernels.compiled.rectified import CompiledConvReLU
@@ -155,6 +156,8 @@ def _convolution(
     kinds: dict[str, Any] = {"direct": DirectConv}
     if has_few_channels(operator, specs):
         kinds["few channels"] = FewChannelsConv
+    if forward_alone and has_few_positions(operator, specs):
+        kinds["few positions"] = FewPositionsConv
     if not forward_alone and is_narrow(operator, specs):
         kinds["narrow"] = NarrowConv
     if not forward_alone and is_scattered(operator, specs):

@@ -111,6 +111,15 @@ class Vectors:
         pointer = self._builder.inttoptr(address, self.type.as_pointer())
         self._builder.store(vector, pointer, align=4)
 
+    def prefetch(self, address: Any) -> None:
+        """Ask for the line of the cache at an address, which may lie outside of all arrays."""
+        builder, byte, word = self._builder, ir.IntType(8), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        # to read, into all caches, of data
+        how = [ir.Constant(word, number) for number in (0, 3, 1)]
+        builder.call(function, [builder.inttoptr(address, byte.as_pointer()), *how])
+
     def combine(self, *terms: tuple[float, Any]) -> Any:
         """The sum of vectors, each times its factor; factors of 0 cost nothing, of 1 a sum."""
         builder = self._builder

@@ -121,19 +121,19 @@ def _multiply_few(
                     if tile + len(many) <= count:
                         sum_taps(
                             at, 0, pixel, 1, channels, factors, block, none, target, result, least,
-                            many, vectors,
+                            0, many, vectors,
                         )  # fmt: skip
                         tile += len(many)
                     elif tile + len(some) <= count:
                         sum_taps(
                             at, 0, pixel, 1, channels, factors, block, none, target, result, least,
-                            some, vectors,
+                            0, some, vectors,
                         )  # fmt: skip
                         tile += len(some)
                     else:
                         sum_taps(
                             at, 0, pixel, 1, channels, factors, block, none, target, result, least,
-                            (0,), vectors,
+                            0, (0,), vectors,
                         )  # fmt: skip
                         tile += 1
         tiles.scatter_outputs(
