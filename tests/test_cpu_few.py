@@ -66,12 +66,38 @@ def test_winograd_of_many_tiles_is_left_to_products_of_onednn(monkeypatch):
 
 
 @needs_compiled
+@threads_too_many
+def test_winograd_of_a_deep_layer_agrees_with_the_reference(threads, monkeypatch):
+    from graphnet.kernels.compiled.winograd_deep import DeepWinogradConv
+
+    monkeypatch.setattr(onednn_library.Library, "threads", threads)
+
+    def check(case):
+        compare(DeepWinogradConv(find_library(), case.operator, case.specs), case, WINOGRAD)
+
+    prove(winograd_cases, check)
+
+
+@needs_compiled
+def test_a_deep_layer_has_more_kernels_than_tiles():
+    from graphnet.kernels.compiled.winograd_deep import is_deep
+
+    def deep(batch, channels, size):
+        return is_deep(Conv(channels, 3, padding=1), (Spec((batch, channels, size, size)),))
+
+    assert deep(64, 512, 4) and not deep(64, 64, 32) and not deep(4096, 512, 4)
+
+
+@needs_compiled
 @pytest.mark.parametrize("batch", [1, 3])
-def test_few_tiles_add_and_rectify_by_themselves(batch):
+@pytest.mark.parametrize("deep", [False, True])
+def test_winograd_of_few_adds_and_rectifies_by_itself(batch, deep):
     from graphnet.kernels.compiled.convolution import WinogradConv
+    from graphnet.kernels.compiled.winograd_deep import DeepWinogradConv
 
     case = winograd_case(batch, 7, 9, 32, 48, True, 3)
-    kernel = WinogradConv(find_library(), case.operator, case.specs)
+    kind = DeepWinogradConv if deep else WinogradConv
+    kernel = kind(find_library(), case.operator, case.specs)
     assert kernel._winograd._few["forward"] is not None
     memory = memory_of(kernel, case.inputs)
     kernel.bind_packed(memory)()

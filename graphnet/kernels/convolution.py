@@ -8,23 +8,29 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from graphnet.kernels.placed import Call, Memory, PlacedKernel, in_turn
 from ops.convolution import Conv
 from ops.operator import Spec
 
-__all__ = ["ConvKernel", "MixedConv"]
+__all__ = ["DIRECTIONS", "ConvKernel", "MixedConv"]
+
+
+#: Forward, and the gradients of the input and of weight and bias.
+DIRECTIONS = ("forward", "data", "weights")
 
 
 class ConvKernel(PlacedKernel):
     """One convolution of known shape by some method.
 
     Attributes:
+        directions: those that it computes in a way of its own.
         data_space: bytes of temporary memory for the gradient of the input.
         weights_space: bytes of temporary memory for the gradients of weight and bias.
     """
 
+    directions: ClassVar[tuple[str, ...]] = DIRECTIONS
     data_space: int
     weights_space: int
 

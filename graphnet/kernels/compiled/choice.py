@@ -14,7 +14,7 @@ import numpy as np
 
 from graphnet.kernels.compiled.elementwise import add_to
 from graphnet.kernels.compiled.rows import finished
-from graphnet.kernels.convolution import ConvKernel, MixedConv
+from graphnet.kernels.convolution import DIRECTIONS, ConvKernel, MixedConv
 from graphnet.kernels.kept import Kept
 from graphnet.kernels.onednn.library import Library
 from graphnet.kernels.placed import Call, in_turn, last
@@ -28,12 +28,9 @@ __all__ = ["KEPT", "choose", "known_choices"]
 #: What was measured before.
 KEPT = Kept("convolutions.json", "which convolutions are fastest")
 #: Timed runs, of which the fastest counts; one untimed comes first.
-RUNS = 3
-#: Likewise of an inference, whose times differ more.
-RUNS_COLD = 8
-#: Bytes that are touched between the runs of an inference.
-EVICTED = 96 << 20
-DIRECTIONS = ("forward", "data", "weights")
+RUNS = 8
+#: Bytes that are touched between the runs.
+EVICTED = 32 << 20
 
 
 def choose(
@@ -65,7 +62,7 @@ def choose(
     if not isinstance(names, list) or not set(names) <= set(candidates) or len(names) < len(wanted):
         names = [
             min(
-                candidates,
+                (name for name, kernel in candidates.items() if direction in kernel.directions),
                 key=lambda name: _seconds(
                     candidates[name], direction, forward_alone, rectified, library.threads
                 ),
@@ -119,10 +116,8 @@ def _seconds(
             after = finished(last(memory.outputs[0]), None, threads)
             forward = kernel.bind_finished(memory, None) or in_turn(forward, after)
         call = forward if prepared else in_turn(pack, forward)
-    if not prepared:
-        return shortest(call, RUNS)
-    # at inference weights come from memory: those of the other layers were read since
-    return shortest(call, RUNS_COLD, before=_evict(threads))
+    # between two runs of a layer those of the others read and write as much as caches hold
+    return shortest(call, RUNS, before=_evict(threads))
 
 
 @functools.cache

@@ -39,6 +39,7 @@ class FewChannelsConv(DirectConv):
     """One convolution, by oneDNN but for the forward direction."""
 
     method = "few channels"
+    directions = ("forward",)
 
     def __init__(self, library: Library, operator: Conv, specs: tuple[Spec | None, ...]) -> None:
         super().__init__(library, operator, specs)

@@ -44,6 +44,7 @@ class FewPositionsConv(DirectConv):
     """One convolution, by oneDNN but for the forward direction."""
 
     method = "few positions"
+    directions = ("forward",)
 
     def __init__(self, library: Library, operator: Conv, specs: tuple[Spec | None, ...]) -> None:
         super().__init__(library, operator, specs)

@@ -58,6 +58,7 @@ class NarrowConv(DirectConv):
     """One convolution by oneDNN but for the gradient of its kernels."""
 
     method = "narrow"
+    directions = ("weights",)
 
     def __init__(self, library: Library, operator: Conv, specs: tuple[Spec | None, ...]) -> None:
         super().__init__(library, operator, specs)

@@ -146,6 +146,7 @@ def _convolution(
     from graphnet.kernels.compiled.pooled import CompiledConvMaxPoolReLU, is_pooled
     from graphnet.kernels.compiled.rectified import CompiledConvReLU
     from graphnet.kernels.compiled.scattered import ScatteredConv, is_scattered
+    from graphnet.kernels.compiled.winograd_deep import DeepWinogradConv, is_deep
     from graphnet.kernels.onednn.convolution import DirectConv
 
     own = (*specs, None)[:3]
@@ -164,6 +165,8 @@ def _convolution(
         kinds["scattered"] = ScatteredConv
     if not exact and _winograd_applies(operator, specs):
         kinds["winograd"] = WinogradConv
+        if not forward_alone and is_deep(operator, specs):
+            kinds["deep winograd"] = DeepWinogradConv
     if len(kinds) == 1 and not isinstance(operator, ConvReLU):
         return None
     try:

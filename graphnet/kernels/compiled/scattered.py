@@ -69,6 +69,7 @@ class ScatteredConv(DirectConv):
     """One convolution by oneDNN but for the gradient of its input."""
 
     method = "scattered"
+    directions = ("data",)
 
     def __init__(self, library: Library, operator: Conv, specs: tuple[Spec | None, ...]) -> None:
         super().__init__(library, operator, specs)

@@ -282,7 +282,7 @@ def gather_gradients(dy, height, width, channels, first, last, points, plane, sp
 
 
 @njit(**OPTIONS)
-def spread_kernels(weight, flipped, points, plane, block, first, last, space):
+def spread_kernels(weight, flipped, points, plane, block, begin, end, first, last, space):
     """Transform kernels ``(F, C, 3, 3)`` to the 36 points.
 
     Args:
@@ -292,14 +292,15 @@ def spread_kernels(weight, flipped, points, plane, block, first, last, space):
         points: address of the result.
         plane: bytes from one of the 36 to the next.
         block: columns that lie together: ``(36, columns / block, rows, block)``; all as above.
+        begin: the column of the result, of F or C, to begin with.
+        end: the column after the last one.
         first: the row of the result, of C or F, to begin with.
         last: the row after the last one.
         space: an array of at least 27 vectors, one of them a row.
     """
-    columns = weight.shape[1] if flipped else weight.shape[0]
     rows = weight.shape[0] if flipped else weight.shape[1]
     base = space.ctypes.data
-    for column in range(0, columns, WIDTH):
+    for column in range(begin, end, WIDTH):
         for row in range(first, last):
             for lane in range(WIDTH):
                 for i in range(3):
@@ -313,7 +314,7 @@ def spread_kernels(weight, flipped, points, plane, block, first, last, space):
                 # down column j: points (6, 3)
                 _kernel(base + j * BYTES, 3 * BYTES, base + (9 + j) * BYTES, 3 * BYTES)
             for i in range(6):
-                place = (column // block * rows + row) * block + column % block
+                place = ((column - begin) // block * rows + row) * block + (column - begin) % block
                 target = points + 6 * i * plane + 4 * place
                 _kernel(base + (9 + 3 * i) * BYTES, BYTES, target, plane)
 

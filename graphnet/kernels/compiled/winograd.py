@@ -305,11 +305,13 @@ def _sum_tiles(
 
 @njit(parallel=True, **OPTIONS)
 def _spread_kernels(weight, flipped, points, plane, block, space, threads):
-    rows = weight.shape[0] if flipped else weight.shape[1]
+    columns, rows = weight.shape[:2] if not flipped else weight.shape[1::-1]
     for thread in prange(threads):
         begin = rows * thread // threads
         end = rows * (thread + 1) // threads
-        tiles.spread_kernels(weight, flipped, points, plane, block, begin, end, space[thread])
+        tiles.spread_kernels(
+            weight, flipped, points, plane, block, 0, columns, begin, end, space[thread]
+        )
 
 
 @njit(parallel=True, **OPTIONS)

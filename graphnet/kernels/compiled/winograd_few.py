@@ -22,7 +22,7 @@ from graphnet.kernels.compiled.vector import BYTES, ENTRIES, OPTIONS, WIDTH
 from graphnet.kernels.compiled.winograd_products import CHUNK, Shape, paged, plane
 from graphnet.kernels.placed import Call, in_turn
 
-__all__ = ["FewTiles", "few_tiles"]
+__all__ = ["MANY", "SOME", "VECTORS", "FewTiles", "few_tiles", "multiply"]
 
 #: The most tiles of all images that count as few.
 TILES = 64
@@ -42,7 +42,7 @@ def few_tiles(
         kernel_plane: bytes from one of the 36 planes of transformed kernels to the next.
         threads: how many work at once.
     """
-    if shape.rows * shape.across > TILES:
+    if shape.count > TILES:
         return None
     few = FewTiles(shape, channels, filters, kernel_plane, threads)
     return few if few.fits else None
@@ -62,7 +62,7 @@ class FewTiles:
     ) -> None:
         self._shape, self._channels, self._filters = shape, channels, filters
         self._kernel_plane = kernel_plane
-        count = shape.rows * shape.across
+        count = shape.count
         self._part = filters
         if count < filters and filters % (threads * WIDTH) == 0:
             self._part, self._threads, rows = filters // threads, threads, shape.rows
@@ -95,47 +95,66 @@ class FewTiles:
         return in_turn(call, holds=bias)
 
 
+@njit(**OPTIONS)
+def multiply(inputs, count, channels, kernels, outputs, result, zeros, vectors, many, some):
+    """The product of tiles with the kernels of a block of filters, at one of the 36 points.
+
+    Args:
+        inputs: address of ``(count, channels)``.
+        count: how many tiles there are.
+        channels: of a tile.
+        kernels: address of ``(channels, block)``.
+        outputs: address of the first tile's product.
+        result: bytes to that of the next tile.
+        zeros: address of ``(block,)``.
+        vectors: a tuple with one entry for each vector of a block.
+        many, some: tuples with one entry for each tile that is multiplied at once.
+    """
+    pixel, block, least = 4 * channels, BYTES * len(vectors), np.float32(-np.inf)
+    tile = 0
+    while tile < count:
+        at, target = inputs + tile * pixel, outputs + tile * result
+        if tile + len(many) <= count:
+            sum_taps(
+                at, 0, pixel, 1, channels, kernels, block, zeros, target, result, least, 0, many,
+                vectors,
+            )  # fmt: skip
+            tile += len(many)
+        elif tile + len(some) <= count:
+            sum_taps(
+                at, 0, pixel, 1, channels, kernels, block, zeros, target, result, least, 0, some,
+                vectors,
+            )  # fmt: skip
+            tile += len(some)
+        else:
+            sum_taps(
+                at, 0, pixel, 1, channels, kernels, block, zeros, target, result, least, 0, (0,),
+                vectors,
+            )  # fmt: skip
+            tile += 1
+
+
 @njit(parallel=True, **OPTIONS)
 def _multiply_few(
     x, y, height, width, channels, filters, part, kernels, plane, bias, low, added, rows, threads,
     first, own, inputs, outputs, second, lines, zeros, vectors, many, some,
 ):  # fmt: skip
     across = (width + 3) // 4
-    block, none, least = BYTES * len(vectors), zeros.ctypes.data, np.float32(-np.inf)
-    pixel, result = 4 * channels, 4 * part
+    block = BYTES * len(vectors)
     for thread in prange(threads):
         base = first + thread * own
         begin, end, shift = rows * thread // threads, rows * (thread + 1) // threads, 0
         if part < filters:
             begin, end, shift = 0, rows, 4 * part * thread
         tiles.gather_inputs(x, height, width, channels, begin, end, base, inputs, base + lines)
-        count = (end - begin) * across
         for point in range(36):
-            for column in range(0, result, block):
-                factors = kernels + point * plane + (shift + column) * channels
-                source = base + point * inputs
-                to = base + second + point * outputs + column
-                tile = 0
-                while tile < count:
-                    at, target = source + tile * pixel, to + tile * result
-                    if tile + len(many) <= count:
-                        sum_taps(
-                            at, 0, pixel, 1, channels, factors, block, none, target, result, least,
-                            0, many, vectors,
-                        )  # fmt: skip
-                        tile += len(many)
-                    elif tile + len(some) <= count:
-                        sum_taps(
-                            at, 0, pixel, 1, channels, factors, block, none, target, result, least,
-                            0, some, vectors,
-                        )  # fmt: skip
-                        tile += len(some)
-                    else:
-                        sum_taps(
-                            at, 0, pixel, 1, channels, factors, block, none, target, result, least,
-                            0, (0,), vectors,
-                        )  # fmt: skip
-                        tile += 1
+            for column in range(0, 4 * part, block):
+                multiply(
+                    base + point * inputs, (end - begin) * across, channels,
+                    kernels + point * plane + (shift + column) * channels,
+                    base + second + point * outputs + column, 4 * part, zeros.ctypes.data, vectors,
+                    many, some,
+                )  # fmt: skip
         tiles.scatter_outputs(
             base + second, outputs, part, y + shift, height, width, filters, bias + shift, low,
             added + shift if added else 0, begin, end, base + lines,

@@ -42,6 +42,11 @@ class Shape:
         """Tiles in a row."""
         return (self.width + 3) // 4
 
+    @property
+    def count(self) -> int:
+        """Tiles over all images."""
+        return self.rows * self.across
+
 
 class Products:
     """36 matrix products in one call, for each thread on memory of its own.
