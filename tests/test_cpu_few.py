@@ -172,7 +172,11 @@ def linear_case(shape, axis, units, bias, seed):
     rng = np.random.default_rng(seed)
     features = int(np.prod(shape[axis:]))
     arrays = (shape, (units, features), (units,) if bias else None)
-    x, weight, added = (None if a is None else rng.normal(size=a).astype("float32") for a in arrays)
+    # small whole numbers, whose sums are exact: those of others can cancel, and then rounding is
+    # more than any share of what is left
+    x, weight, added = (
+        None if a is None else rng.integers(-9, 10, a).astype("float32") for a in arrays
+    )
     return Case(Linear(units, axis=axis, bias=bias), (x, weight, added), seed)
 
 
