@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import strategies as st
@@ -249,7 +253,11 @@ def linear_case(shape, axis, units, bias, seed):
     rng = np.random.default_rng(seed)
     features = int(np.prod(shape[axis:]))
     arrays = (shape, (units, features), (units,) if bias else None)
-    x, weight, added = (None if a is None else rng.normal(size=a).astype("float32") for a in arrays)
+    # small whole numbers, whose sums are exact: those of others can cancel, and then rounding is
+    # more than any share of what is left
+    x, weight, added = (
+        None if a is None else rng.integers(-9, 10, a).astype("float32") for a in arrays
+    )
     return Case(Linear(units, axis=axis, bias=bias), (x, weight, added), seed)
 
 
@@ -327,3 +335,19 @@ def test_new_weights_are_packed_anew_whatever_lies_ahead(batch):
         found, wanted = net.forward(image=feed), plain.forward(image=feed)
         for name in wanted:
             expect_close(found[name], wanted[name], PLACED)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="pages are protected by mprotect")
+@needs_compiled
+@needs_onednn
+def test_no_kernel_reads_beyond_its_arrays():
+    # by a process of its own, which dies of it
+    found = subprocess.run(
+        [sys.executable, "-m", "tests.guarded"],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert found.returncode == 0, (found.returncode, found.stderr)
+    assert found.stdout == "no kernel read beyond its arrays\n"

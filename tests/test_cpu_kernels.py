@@ -838,6 +838,30 @@ def test_a_damaged_file_of_choices_is_as_good_as_none(choices, text):
 
 
 @needs_compiled
+@pytest.mark.parametrize(
+    "found",
+    [
+        "direct",
+        [],
+        ["direct"],
+        ["direct", "winograd", "direct", "direct"],
+        ["direct", "few channels", "direct"],
+        ["direct", ["winograd"], "direct"],
+        ["direct", {}, None],
+    ],
+)
+def test_a_choice_that_names_no_methods_is_measured_again(choices, found):
+    path = choices.KEPT.path
+    compiled.prepare(CONV, winograd_specs())
+    (key,) = json.loads(path.read_text())
+    path.write_text(json.dumps({key: found}))
+    choices.KEPT.forget()
+    compiled.prepare(CONV, winograd_specs())
+    (names,) = json.loads(path.read_text()).values()
+    assert len(names) == 3 and set(names) <= {"direct", "winograd"}
+
+
+@needs_compiled
 def test_without_a_folder_for_choices_a_warning_says_so_once(choices, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / "cache"))

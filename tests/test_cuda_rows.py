@@ -229,3 +229,12 @@ def test_a_sum_of_finite_losses_is_finite(operator, x):
     x, labels = np.array(x, "float32"), np.zeros(2, "float32")
     found, _ = cuda.prepare(operator, (Spec(x.shape),) * 2).forward(x, labels)
     np.testing.assert_allclose(found, operator.forward(x, labels)[0], rtol=1e-6)
+
+
+def test_the_slope_of_a_square_does_not_overflow_where_the_gradient_is_finite():
+    operator, dy = MeanSquaredError("none"), np.array([0.25], "float32")
+    x, labels = np.array([3e38], "float32"), np.zeros(1, "float32")
+    kernel = cuda.prepare(operator, (Spec(x.shape),) * 2)
+    _, saved = kernel.forward(x, labels)
+    dx, dlabels = kernel.backward(saved, dy, (True, True))
+    np.testing.assert_allclose([dx[0], dlabels[0]], [1.5e38, -1.5e38], rtol=1e-6)

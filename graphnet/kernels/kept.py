@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -32,26 +33,30 @@ class Kept:
         self._name, self._what = name, what
         self._values: dict[str, Any] | None = None
         self._warned = False
+        # networks in several threads may read and write at once
+        self._lock = threading.RLock()
 
     def read(self) -> dict[str, Any]:
         """All that is known; nothing where there is no such file or it holds something else."""
-        if self._values is None:
-            try:
-                found = json.loads(self.path.read_text(encoding="utf-8"))
-            except (OSError, ValueError, RuntimeError):
-                found = {}
-            self._values = found if isinstance(found, dict) else {}
-        return self._values
+        with self._lock:
+            if self._values is None:
+                try:
+                    found = json.loads(self.path.read_text(encoding="utf-8"))
+                except (OSError, ValueError, RuntimeError):
+                    found = {}
+                self._values = found if isinstance(found, dict) else {}
+            return self._values
 
     def write(self, key: str, value: Any) -> None:
         """Keep a value; a warning, once, where the file cannot be written."""
-        self.read()[key] = value
-        try:
-            path = self.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, json.dumps(self.read(), indent=1).encode())
-        except (OSError, RuntimeError) as error:
-            self._warn(str(error))
+        with self._lock:
+            self.read()[key] = value
+            try:
+                path = self.path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, json.dumps(self.read(), indent=1).encode())
+            except (OSError, RuntimeError) as error:
+                self._warn(str(error))
 
     def forget(self) -> None:
         """Read the file anew when it is next asked for."""

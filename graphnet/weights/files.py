@@ -6,6 +6,7 @@ Source of the format: https://github.com/huggingface/safetensors
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -49,7 +50,9 @@ def write_whole(path: Path, content: bytes) -> None:
         raise IsADirectoryError(f"expected a file to write, {path} is a folder")
     if target.exists() and not target.is_file():
         raise OSError(f"expected a file to write, {path} is a pipe or a device")
-    partial = target.with_name(f"{target.name}.{os.getpid()}.partial")  # others may write it too
+    # other processes and threads may write it too
+    own = f"{os.getpid()}.{threading.get_ident()}"
+    partial = target.with_name(f"{target.name}.{own}.partial")
     try:
         partial.write_bytes(content)
         if target.exists():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import platform
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -59,7 +59,7 @@ def choose(
     key = f"{what}, {mode}, {_machine(library)}"
     names = known_choices().get(key)
     wanted = DIRECTIONS[:1] if forward_alone else DIRECTIONS
-    if not isinstance(names, list) or not set(names) <= set(candidates) or len(names) < len(wanted):
+    if not _are_names(names, candidates, len(wanted)):
         names = [
             min(
                 (name for name, kernel in candidates.items() if direction in kernel.directions),
@@ -79,6 +79,14 @@ def choose(
 def known_choices() -> dict[str, Any]:
     """What was measured before on machines like this one."""
     return KEPT.read()
+
+
+def _are_names(
+    found: Any, candidates: Mapping[str, ConvKernel], count: int
+) -> TypeGuard[list[str]]:
+    """Whether what a file holds, which may be anything, names so many candidates."""
+    is_list = isinstance(found, list) and len(found) == count
+    return is_list and all(isinstance(name, str) and name in candidates for name in found)
 
 
 def _shape(operator: Conv, x: Spec | None) -> str:

@@ -82,10 +82,13 @@ class NarrowConv(DirectConv):
         vectors = max(fitting, default=1)
         taps, more, fewer = in_groups(seen, _fitting(vectors))
         width = (dy.shape[2] - 1) * self._geometry_2d[3] + across
+        # the last rows of all are read from where there is something behind them
+        row = dy.shape[2] * filters
+        copied = min(dy.shape[0] * dy.shape[1], -(-(lanes - filters) // row))
         room = (
             np.empty((self._threads, down * seen + APART, lanes), "float32"),
             np.zeros((self._threads, x.shape[1] + APART, width * channels), "float32"),
-            np.zeros((dy.shape[2] * filters + WIDTH,), "float32"),
+            np.zeros((copied * row + WIDTH,), "float32"),
             np.empty((self._threads, 1 + APART, lanes), "float32"),
             np.empty((self._threads, filters), "float64"),
         )
@@ -93,7 +96,7 @@ class NarrowConv(DirectConv):
         return [
             partial(
                 _correlate, x.reshape(*x.shape[:2], -1), dy, channels, self._geometry_2d,
-                np.ones(1, "float32"), room, dweight, dbias, (0,) * taps, more,
+                np.ones(1, "float32"), room, copied, dweight, dbias, (0,) * taps, more,
                 (0,) * (taps - 1), fewer, (0,) * vectors, self._threads,
             )
         ]  # fmt: skip
@@ -147,8 +150,8 @@ def _add_row(
 
 @njit(parallel=True, **OPTIONS)
 def _correlate(
-    x, dy, channels, geometry, one, room, dweight, dbias, taps, more, less_taps, fewer, vectors,
-    threads,
+    x, dy, channels, geometry, one, room, copied, dweight, dbias, taps, more, less_taps, fewer,
+    vectors, threads,
 ):  # fmt: skip
     down, across, stride_h, stride_w, top, left = geometry
     batch, height, width = x.shape
@@ -158,10 +161,12 @@ def _correlate(
     step, line = 4 * stride_w * channels, 4 * images.shape[2]
     seen = across * channels
     ones, first, behind = one.ctypes.data, dy.ctypes.data, end.ctypes.data
-    # the last row of all is read from where there is something behind it
-    for column in range(out_w):
-        for f in range(filters):
-            end[column * filters + f] = dy[batch - 1, out_h - 1, column, f]
+    rest = batch * out_h - copied
+    for row in range(copied):
+        n, i = (rest + row) // out_h, (rest + row) % out_h
+        for column in range(out_w):
+            for f in range(filters):
+                end[(row * out_w + column) * filters + f] = dy[n, i, column, f]
     for thread in prange(threads):
         own, lines, total, bias = sums[thread], images[thread], totals[thread], biases[thread]
         # addresses, since numba counts who holds an array each time one is taken from another
@@ -177,8 +182,8 @@ def _correlate(
             for i in range(out_h):
                 number = n * out_h + i
                 arriving = first + number * out_w * position
-                if number == batch * out_h - 1:
-                    arriving = behind
+                if number >= rest:
+                    arriving = behind + (number - rest) * out_w * position
                 for part in range(0, row_bytes, part_bytes):
                     _add_row(
                         ones, 0, arriving + part, position, total_at + part, 0, out_w, (0,),

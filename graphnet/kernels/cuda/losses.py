@@ -29,7 +29,7 @@ _ODDS = "(expf(-fabsf(x)) / (1.0f + expf(-fabsf(x))))"
 _EXCESS = f"({_ODDS} - {_AGAINST})"
 
 #: The loss of an entry ``x`` with the label ``t``, of which ``d`` is the difference, and its slopes
-#: by both.
+#: by both, over the ``steepness`` of the operator where it has one.
 CURVES: dict[type[Operator], Callable[[Any], tuple[str, str, str]]] = {
     BinaryCrossEntropy: lambda loss: (
         f"fabsf(x) * {_AGAINST} + log1pf(expf(-fabsf(x)))",
@@ -42,7 +42,7 @@ CURVES: dict[type[Operator], Callable[[Any], tuple[str, str, str]]] = {
         "(d > 0 ? 1.0f : d < 0 ? -1.0f : d)",
         "(d > 0 ? -1.0f : d < 0 ? 1.0f : d)",
     ),
-    MeanSquaredError: lambda loss: ("d * d", "2.0f * d", "-2.0f * d"),
+    MeanSquaredError: lambda loss: ("d * d", "d", "-d"),
 }
 
 
@@ -68,6 +68,8 @@ class CudaLoss(PlacedKernel):
         self._shape = known(*x.shape)
         self._each = operator.reduction == "none"
         self._factor = 1 / math.prod(self._shape) if operator.reduction == "mean" else 1.0
+        #: Of the gradients; it meets them first, as twice a difference could overflow.
+        self._share = self._factor * getattr(operator, "steepness", 1.0)
         axes = range(len(self._shape))
         self.terms = Terms(
             inputs=(SAME, SAME),
@@ -90,7 +92,7 @@ class CudaLoss(PlacedKernel):
         given = {**dict(zip("xt", memory.inputs, strict=True)), "g": memory.doutputs[0]}
         return in_turn(
             *(
-                self._strided.mapped(f"{slope} * (g * factor)", dx, given, factor=self._factor)
+                self._strided.mapped(f"{slope} * (g * factor)", dx, given, factor=self._share)
                 for slope, dx in zip(self._slopes, memory.dinputs, strict=True)
                 if dx is not None
             )
