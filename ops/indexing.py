@@ -5,8 +5,8 @@ are fed are checked against the size of the axis.  One that is computed within a
 lies out of range raises IndexError on NumPy and wraps around on CuPy, so that nothing is read
 or written out of bounds on either.
 
-Where indices are equal, gradients add up.  A GPU adds them in no fixed order, so the last
-digits may differ from run to run.
+Where indices are equal, gradients add up.  CuPy adds them in no fixed order, so the last digits
+may differ from run to run; where a kernel of the card serves, it has an order.
 """
 
 from __future__ import annotations

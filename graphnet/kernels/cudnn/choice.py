@@ -123,7 +123,7 @@ def _fastest(
         version = getattr(library.device.xp, "__version__", "")
         key, bind = f"{key}, beside {rival.name} {version}", rival.bind
     known = KEPT.read().get(key)
-    if isinstance(known, str):
+    if known and isinstance(known, str):
         if rival is not None and known == rival.name:
             return None
         for plan in _plans(library, make, rules, known):
