@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 import graphnet as gn
@@ -19,7 +19,7 @@ from graphnet.kernels.chain import Chain, Fixed
 from graphnet.kernels.cuda import device
 from graphnet.kernels.cuda import provider as cuda_provider
 from graphnet.kernels.cuda.elementwise import CudaElementwise, written
-from graphnet.kernels.cuda.formulas import FORMULAS, Formula
+from graphnet.kernels.cuda.formulas import FORMULAS, LARGEST, Formula, literal
 from graphnet.kernels.cuda.kernel import INTEGERS, UNITS
 from graphnet.kernels.cuda.losses import CURVES
 from graphnet.kernels.cuda.optimizers import NUMBERS, UPDATES
@@ -103,7 +103,7 @@ from ops import (
 )
 from ops.operator import Operator
 from tests.cards import cupy_works
-from tests.emulator import EmulatedDevice
+from tests.emulator import EmulatedDevice, expect_launchable
 from tests.test_cpu_kernels import compare, compare_every_record
 
 SOURCES = sorted(path.name for path in Path(device.__file__).parent.glob("*.cu"))
@@ -493,6 +493,79 @@ def test_threads_that_meet_different_barriers_are_reported(on_numpy):
         on_numpy.function(text, "torn")((1,), (8,), (np.zeros(1, "float32"),))
 
 
+@pytest.mark.parametrize(
+    ("grid", "block"),
+    [((0,), (256,)), ((1, 65536), (32, 8)), ((1, 1, 65536), (1,)), ((1 << 31,), (1,)),
+     ((1,), (1025,)), ((1,), (64, 32)), ((1,), (0,))],
+)  # fmt: skip
+def test_launches_that_a_card_refuses_are_refused(grid, block):
+    with pytest.raises(RuntimeError, match="no card launches"):
+        expect_launchable("kernel", grid, block)
+    expect_launchable("kernel", ((1 << 31) - 1, 65535, 65535), (32, 32))
+
+
+def test_an_array_whose_entries_are_not_aligned_is_refused(on_numpy):
+    x = np.zeros(9, "uint8")[1:].view("float32")
+    launch = on_numpy.function(device.source("cast.cu"), "widen")
+    with pytest.raises(AssertionError, match="not aligned"):
+        launch((1,), (256,), (x, np.zeros(2, "float32"), 2))
+
+
+#: More examples than a grid has blocks along y, and what of them makes a grid.
+MANY = 70000
+
+
+@pytest.mark.parametrize(
+    ("operator", "shapes"),
+    [
+        (GlobalAvgPool(), [(MANY, 33, 2)]),
+        (BatchNorm(), [(MANY, 3), *[(3,)] * 4]),
+        (LayerNorm(), [(MANY, 3), (3,), (3,)]),
+        (GroupNorm(3), [(MANY, 3, 2), (3,), (3,)]),
+        (Softmax(), [(MANY, 40)]),
+        (Mean(axis=1), [(MANY, 40)]),
+        (Linear(3), [(MANY, 2), (3, 2), (3,)]),
+        (ScaledDotProductAttention(1), [(MANY, 1, 2)] * 3),
+    ],
+)
+def test_grids_are_those_that_a_card_launches_however_many_examples_there_are(
+    monkeypatch, on_numpy, operator, shapes
+):
+    launched = []
+
+    def function(source, name, options=()):
+        def launch(grid, block, arguments):
+            expect_launchable(name, grid, block)
+            launched.append(name)
+
+        return launch
+
+    monkeypatch.setattr(on_numpy, "function", function)
+    kernel = cuda.prepare(operator, tuple(map(Spec, shapes)))
+    y, saved = kernel.forward(*(np.ones(shape, "float32") for shape in shapes))
+    dy = y if isinstance(y, np.ndarray) else (y[0], None, None)
+    before = len(launched)
+    kernel.backward(saved, dy, (True,) * len(shapes))
+    assert 0 < before < len(launched)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+@example(1e300)
+@example(3.4028235677973366e38)  # beyond the middle between the largest float and the next
+@example(-1e-46)
+@example(1e-45)
+def test_numbers_in_sources_are_floats_that_the_compiler_takes(value):
+    text = literal(value)
+    with np.errstate(over="ignore", under="ignore"):
+        wanted = np.float32(value)
+    if np.isinf(wanted):
+        assert text == ("(INFINITE)" if value > 0 else "(-INFINITE)")
+        return
+    assert re.fullmatch(r"-?\d+(\.\d+)?(e[+-]\d+)?f", text) and ("." in text or "e" in text)
+    assert np.float32(float(text[:-1])) == wanted
+    assert abs(float(text[:-1])) <= LARGEST and bool(float(text[:-1])) == bool(wanted)
+
+
 def nvrtc():
     """The compiler, and where CUDA's headers are; the test is skipped where one is missing."""
     pytest.importorskip(
@@ -511,6 +584,8 @@ def texts():
     yield from ((name, device.source(name)) for name in SOURCES)
     every = [f if isinstance(f, Formula) else f(kind()) for kind, f in FORMULAS.items()]
     every.append(FORMULAS[GELU](GELU("tanh")))
+    # beyond what a float holds
+    every += [FORMULAS[Clip](Clip(-1e300, 1e-300)), FORMULAS[ELU](ELU(1e300))]
     yield "chain", written(tuple(every), frozenset((0, 1)))
     yield "single", written((FORMULAS[ReLU],))
     for size in (8, 1 << 40):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -34,6 +35,8 @@ from tests.emulator.cublas import EmulatedCublas
 
 HEADER = Path(__file__).with_name("emulator.h")
 COMPILER = shutil.which("g++")
+#: The most blocks of a grid along each axis, and the most threads of a block, that a card takes.
+BLOCKS, THREADS = ((1 << 31) - 1, 65535, 65535), 1024
 
 
 class EmulatedDevice:
@@ -97,6 +100,7 @@ class EmulatedDevice:
         def launch(
             grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]
         ) -> None:
+            expect_launchable(name, grid, block)
             self.launches.append(name)
             values = [_value(argument) for argument in arguments]
             pointers = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
@@ -113,12 +117,21 @@ class EmulatedDevice:
         return launch
 
 
+def expect_launchable(name: str, grid: tuple[int, ...], block: tuple[int, ...]) -> None:
+    """Refuse what a driver refuses: no block at all, too many, or blocks that are too large."""
+    few = all(1 <= n <= most for n, most in zip(grid, BLOCKS, strict=False))
+    if not few or min(block) < 1 or math.prod(block) > THREADS:
+        raise RuntimeError(f"no card launches {name} on a grid of {grid} blocks of {block} threads")
+
+
 def _value(argument: Any) -> Any:
     if argument is None:
         return ctypes.c_void_p(0)
     if isinstance(argument, StrictArray):
-        return ctypes.c_void_p(argument._data.ctypes.data)
+        argument = argument._data
     if isinstance(argument, np.ndarray):
+        # a card reads an entry in one piece, and faults where it does not begin at a multiple
+        assert argument.flags.aligned, "an array whose entries are not aligned"
         return ctypes.c_void_p(argument.ctypes.data)
     if isinstance(argument, bool | int):
         return ctypes.c_longlong(argument)
