@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from graphnet.kernels.cuda.device import BLOCKS, LINE, Device, grid_of, source
+from graphnet.kernels.cuda.device import BLOCKS, LINE, WARP, Device, source, walked
 from graphnet.kernels.cuda.kernel import DTYPES, UNITS
 from graphnet.kernels.placed import Call, in_turn
 
@@ -28,8 +28,6 @@ _BOUNDED = (
 )
 #: Numbers of entries below that take 32 bits, which a card divides in a fraction of the time.
 SMALL = 1 << 31
-#: Entries from which a warp adds up together what lies side by side.
-WIDE = 32
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ class Strided:
         """Bytes of temporary memory for :meth:`summed` over these axes of a shape."""
         count = math.prod(shape[axis] for axis in reduced)
         kept = math.prod(shape) // count
-        return 8 * kept * max(self._stretches(kept, count, lanes) for lanes in (1, 32))
+        return 8 * kept * max(self._stretches(kept, count, lanes) for lanes in (1, WARP))
 
     def summed(
         self,
@@ -164,8 +162,8 @@ class Strided:
         # threads that are neighbours read neighbours
         nearest = min((abs(steps[0][a]) for a in reduced if steps[0][a]), default=0)
         other = min((abs(steps[0][a]) for a in kept if steps[0][a] and shape[a] > 1), default=0)
-        together = inner.size >= WIDE and (not other or nearest < other)
-        lanes = 32 if together else 1
+        together = inner.size >= WARP and (not other or nearest < other)
+        lanes = WARP if together else 1
         stretches = self._stretches(outer.size, inner.size, lanes)
         stretch = -(-inner.size // stretches)
         parts = None if stretches == 1 else space[: 8 * outer.size * stretches].view("float64")
@@ -183,7 +181,7 @@ class Strided:
         if parts is None:
             return first
         ends = self._bound(
-            text, "totals", outer.size * 32, 32,
+            text, "totals", outer.size * WARP, WARP,
             parts, y, outer.size, stretches, float(factor), *outer.sizes, *outer.strides[0],
         )  # fmt: skip
         return in_turn(first, ends)
@@ -203,9 +201,8 @@ class Strided:
         return {"float32": "float", "bool": "UInt8"}.get(x.dtype.name, "T")
 
     def _walked(self, text: str, axes: Axes, arrays: tuple[Any, ...], factor: float) -> Call:
-        launch = self.device.function(text, "mapped", DTYPES.get(self.dtype, ()))
-        arguments = (*arrays, axes.size, factor, *axes.numbers)
-        return partial(launch, grid_of(self.device, axes.size), (LINE,), arguments)
+        options, arguments = DTYPES.get(self.dtype, ()), (axes.size, factor, *axes.numbers)
+        return walked(self.device, text, "mapped", options, axes.size, *arrays, *arguments)
 
     def _bound(self, text: str, name: str, threads: int, lanes: int, *arguments: Any) -> Call:
         options = (*DTYPES.get(self.dtype, ()), f"-DLANES={lanes}")
