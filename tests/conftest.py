@@ -10,6 +10,13 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.emulator import emulated
+from tests.emulator.on_numpy import on_numpy, placed
+from tests.frontend.on_numpy import executed, frontend
+
+#: Fixtures that many modules use.
+__all__ = ["emulated", "executed", "frontend", "on_numpy", "placed"]
+
 #: Needs a package that leads its search, and is run by itself.
 collect_ignore = ["fuzz/coverage.py"]
 

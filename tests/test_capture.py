@@ -38,7 +38,7 @@ from ops import (
     SoftmaxCrossEntropy,
     Tanh,
 )
-from tests.emulator import EmulatedBackend, emulated  # noqa: F401
+from tests.emulator import EmulatedBackend
 from tests.test_emulated import feeds_of, gated
 
 
@@ -121,7 +121,7 @@ def test_a_rate_that_stays_as_it_was_captured_changes_the_results(make_backend, 
     assert same == [True] * 6 + [False] * 4
 
 
-def test_a_replayed_step_launches_nothing_one_by_one_but_what_tells_the_step(emulated):  # noqa: F811
+def test_a_replayed_step_launches_nothing_one_by_one_but_what_tells_the_step(emulated):
     net = gn.Executor(pooled(), EmulatedBackend())
     step = net.training_step(gn.optim.Adam())
     feeds = feeds_of(net.graph, 4)
@@ -315,7 +315,7 @@ def test_an_error_during_a_capture_leaves_no_capture_open(strict):
         pass
 
 
-def test_a_kernel_on_another_stream_is_refused(emulated):  # noqa: F811
+def test_a_kernel_on_another_stream_is_refused(emulated):
     backend = EmulatedBackend()
     net = gn.Executor(gated(), backend)
     net.forward(**feeds_of(net.graph, 2))  # binds and loads what is loaded late
@@ -349,7 +349,7 @@ class Transferring(PlacedKernel):
         return lambda: memory.dinputs[0].__setitem__(..., memory.doutputs[0])
 
 
-def test_a_step_that_proves_not_to_be_capturable_says_so_and_goes_on(emulated, monkeypatch):  # noqa: F811
+def test_a_step_that_proves_not_to_be_capturable_says_so_and_goes_on(emulated, monkeypatch):
     backend = EmulatedBackend()
     provider = gn.kernels.Provider(
         "transfers",

@@ -53,7 +53,8 @@ from ops import (
     Unsqueeze,
     Where,
 )
-from tests.test_cuda_kernels import on_numpy  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 register_bfloat16()
 

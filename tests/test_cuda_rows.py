@@ -22,8 +22,10 @@ from ops import (
     SoftmaxCrossEntropy,
     Spec,
 )
-from tests.test_cuda_kernels import same_device
-from tests.test_cuda_layouts import UNITS, Placed, compare, on_numpy  # noqa: F401
+from tests.emulator.on_numpy import same_device
+from tests.test_cuda_layouts import UNITS, Placed, compare
+
+pytestmark = pytest.mark.usefixtures("on_numpy")
 
 #: Sizes that a thread, a warp and a warp more than once walks over.
 SIZES = st.sampled_from((1, 2, 5, 31, 32, 33, 70))
@@ -211,7 +213,7 @@ def test_a_query_that_may_attend_to_nothing_gives_zeros_and_has_no_gradient(kind
             np.testing.assert_allclose(dx, right, atol=2e-6)
 
 
-def test_products_of_attention_are_rounded_to_tf32_only_where_that_is_asked_for(on_numpy):  # noqa: F811
+def test_products_of_attention_are_rounded_to_tf32_only_where_that_is_asked_for(on_numpy):
     spec = Spec((2, 5, 8))
     for tf32, kinds in ((False, {68}), (True, {77})):
         kernel = cuda.prepare(ScaledDotProductAttention(2), (spec,) * 3, tf32=tf32)

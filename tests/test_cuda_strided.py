@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from graphnet.kernels.cuda import strided
 from graphnet.kernels.cuda.strided import Strided, joined
-from tests.test_cuda_kernels import OnNumPy
+from tests.emulator.on_numpy import OnNumPy
 
 DEVICE = OnNumPy()
 #: Half a unit in the last place of each, for numbers around 1.
