@@ -33,7 +33,7 @@ from graphnet.kernels.cuda import device
 from graphnet.kernels.cuda.products import Products
 from tests.emulator.cublas import EmulatedCublas
 
-HEADER = Path(__file__).with_name("emulator.h")
+HEADER, ENGINE = (Path(__file__).with_name(f"emulator.{kind}") for kind in ("h", "cpp"))
 COMPILER = shutil.which("g++")
 #: The most blocks of a grid along each axis, and the most threads of a block, that a card takes.
 BLOCKS, THREADS = ((1 << 31) - 1, 65535, 65535), 1024
@@ -149,7 +149,7 @@ def compiled(source: str, options: tuple[str, ...]) -> ctypes.CDLL:
         meets = re.search(r"__syncthreads|(line|lanes)_(sum|max)|tile_sums", body) is not None
         exports.append(f"EXPORT({name}, {str(meets).lower()})\n")
     text = '#include "emulator.h"\n' + source + "\n" + "".join(exports)
-    folder = _header()
+    folder = _prepared()
     library = folder / f"{_key(text, *options)}.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=folder) as inside:
@@ -161,19 +161,23 @@ def compiled(source: str, options: tuple[str, ...]) -> ctypes.CDLL:
 
 
 @functools.cache
-def _header() -> Path:
-    """A folder with the header, compiled ahead, which halves the time of each source."""
-    text = HEADER.read_text()
+def _prepared() -> Path:
+    """A folder with what is compiled ahead: the header, and what runs the blocks, which is loaded."""
+    texts = HEADER.read_text(), ENGINE.read_text()
     root = Path(tempfile.gettempdir()) / f"graphnet-emulator-{_user()}"
-    folder = root / _key(text)
+    folder = root / _key(*texts)
     root.mkdir(exist_ok=True, mode=0o700)
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=root) as inside:
-            Path(inside, "emulator.h").write_text(text)
-            _compile("-x", "c++-header", "-o", f"{inside}/emulator.h.gch", f"{inside}/emulator.h")
+            for path, text in zip((HEADER, ENGINE), texts, strict=True):
+                Path(inside, path.name).write_text(text)
+            _compile("-shared", "-o", f"{inside}/emulator.so", f"{inside}/{ENGINE.name}")
+            header = f"{inside}/{HEADER.name}"
+            _compile("-x", "c++-header", "-o", f"{header}.gch", header)
             with suppress(OSError):  # another process was faster
                 Path(inside).rename(folder)
                 Path(inside).mkdir()
+    ctypes.CDLL(str(folder / "emulator.so"), mode=ctypes.RTLD_GLOBAL)
     return folder
 
 
