@@ -10,13 +10,6 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.emulator import emulated
-from tests.emulator.on_numpy import on_numpy, placed
-from tests.frontend.on_numpy import executed, frontend
-
-#: Fixtures that many modules use.
-__all__ = ["emulated", "executed", "frontend", "on_numpy", "placed"]
-
 #: Needs a package that leads its search, and is run by itself.
 collect_ignore = ["fuzz/coverage.py"]
 
@@ -30,6 +23,11 @@ for name, examples in {"dev": 25, "ci": 50, "nightly": 2000}.items():
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+# fixtures of many modules; settings beside them begin with the profile that was loaded
+from tests.emulator import emulated  # noqa: E402, F401
+from tests.emulator.on_numpy import on_numpy, placed  # noqa: E402, F401
+from tests.frontend.on_numpy import executed, frontend  # noqa: E402, F401
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -162,7 +162,7 @@ def compiled(source: str, options: tuple[str, ...]) -> ctypes.CDLL:
 
 @functools.cache
 def _prepared() -> Path:
-    """A folder with what is compiled ahead: the header, and what runs the blocks, which is loaded."""
+    """A folder with what is compiled ahead: the header, and what runs blocks, which is loaded."""
     texts = HEADER.read_text(), ENGINE.read_text()
     root = Path(tempfile.gettempdir()) / f"graphnet-emulator-{_user()}"
     folder = root / _key(*texts)

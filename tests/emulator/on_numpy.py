@@ -14,6 +14,8 @@ from tests.emulator import EmulatedDevice
 same_device = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
+#: For examples of which many are sources of their own, which take a while to compile.
+few = settings(same_device, max_examples=max(10, same_device.max_examples // 10))
 
 
 class OnNumPy(EmulatedDevice):
