@@ -16,7 +16,7 @@ from graphnet.kernels.cuda.formulas import FORMULAS, LARGEST, Formula, literal
 from graphnet.kernels.cuda.kernel import INTEGERS, UNITS
 from graphnet.kernels.cuda.losses import CURVES
 from graphnet.kernels.cuda.resize import Table, resize_source
-from graphnet.kernels.cuda.strided import map_source, sum_source
+from graphnet.kernels.cuda.strided_source import map_source, stored, sum_source
 from ops import ELU, GELU, Clip, ReLU
 
 SOURCES = sorted(path.name for path in Path(device.__file__).parent.glob("*.cu"))
@@ -66,9 +66,9 @@ def texts():
             yield f"copy {unit}", map_source({"x": unit}, unit, 4, size, "*target = x;")
         kinds = {"v": "T", "b": "float"}
         for kind in ("T", "float"):
-            then = "store(target, widened(*target) + v * b + factor);"
+            then = stored("v * b + factor", adds=True)
             yield f"map {kind}", map_source(kinds, kind, 2, size, then)
-            then = "store(target, (float)(total * factor));"
+            then = stored("(float)(total * factor)", adds=False)
             yield f"sum {kind}", sum_source(kinds, kind, (4, 2), size, "v * b", then)
     table = Table((0, 2, 3), (0, 1, 1), (0.5, 0.25, 1.0))
     yield "resize", resize_source((table, table, table), last=True, size=8)

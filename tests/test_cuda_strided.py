@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphnet.kernels.cuda import strided
+from graphnet.kernels.cuda import strided_source
 from graphnet.kernels.cuda.strided import Strided, joined
 from tests.emulator.on_numpy import OnNumPy
 
@@ -109,9 +109,9 @@ def test_a_large_sum_is_cut_into_stretches_and_repeats_bit_for_bit(size):
 
 
 def test_more_entries_than_31_bits_number_are_counted_in_64(monkeypatch):
-    assert "typedef unsigned Index;" in strided.map_source({}, "float", 1, (1 << 31) - 1, "")
-    assert "typedef Word Index;" in strided.map_source({}, "float", 1, 1 << 31, "")
-    monkeypatch.setattr(strided, "SMALL", 1)
+    assert "typedef unsigned Index;" in strided_source.map_source({}, "float", 1, (1 << 31) - 1, "")
+    assert "typedef Word Index;" in strided_source.map_source({}, "float", 1, 1 << 31, "")
+    monkeypatch.setattr(strided_source, "SMALL", 1)
     x = np.random.default_rng(0).normal(size=(3, 4, 5)).astype("float32")
     y = np.empty((5, 3, 4), "float32")
     walker = Strided(DEVICE, "float32")

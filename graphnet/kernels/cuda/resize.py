@@ -14,7 +14,8 @@ import numpy as np
 from graphnet.kernels.cuda.device import Device, walked
 from graphnet.kernels.cuda.formulas import literal
 from graphnet.kernels.cuda.kernel import DTYPES
-from graphnet.kernels.cuda.strided import index_source, steps_of
+from graphnet.kernels.cuda.strided import steps_of
+from graphnet.kernels.cuda.strided_source import index_source
 from graphnet.kernels.placed import ROWS, SAME, Call, Memory, PlacedKernel, Terms, is_arranged
 from graphnet.kernels.wide import inner
 from ops.operator import Operator, Spec, known
