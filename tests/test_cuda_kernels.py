@@ -221,6 +221,16 @@ def test_statistics_of_any_number_of_rows_keep_their_digits_beside_a_large_mean(
     np.testing.assert_allclose(var, wide_var, rtol=1e-4)
 
 
+@given(st.integers(1, 3), st.integers(1, 70), st.integers(1, 20), st.integers(0, 1000))
+@same_device
+def test_means_of_more_channels_and_positions_than_a_block_has(
+    placed, examples, channels, positions, seed
+):
+    x = np.random.default_rng(seed).normal(size=(examples, channels, positions)).astype("float32")
+    kernel = cuda.prepare(GlobalAvgPool(), (Spec(x.shape),))
+    compare(placed(kernel), Case(GlobalAvgPool(), (x,), seed), TOLERANCE)
+
+
 @given(st.integers(1, 9), st.integers(1, 600), st.integers(0, 1000))
 @same_device
 def test_the_loss_over_rows_agrees_with_the_reference(placed, rows, classes, seed):

@@ -13,10 +13,14 @@ from graphnet.testing import Case
 from ops import (
     Embedding,
     Gather,
+    GroupNorm,
     Huber,
+    InstanceNorm,
     L1Loss,
+    LayerNorm,
     LogSoftmax,
     MeanSquaredError,
+    RMSNorm,
     ScaledDotProductAttention,
     Softmax,
     SoftmaxCrossEntropy,
@@ -47,6 +51,25 @@ def test_softmax_along_any_axis_of_any_size(operator, size, axis, dtype, layout,
     # sums in float32 of `size` numbers of up to 4, any of which costs a rounding
     tolerance = 20 * UNITS[dtype] + 4 * size * UNITS["float32"]
     assert compare(Case(operator(axis), (x,), seed), layout, dtype, tolerance)
+
+
+@given(
+    operator=st.sampled_from((LayerNorm(), RMSNorm(), GroupNorm(2), InstanceNorm())),
+    size=st.sampled_from((9, 32, 33, 256, 257, 600)),
+    dtype=st.sampled_from(tuple(UNITS)),
+    layout=st.sampled_from((ROWS, LAST)),
+    seed=st.integers(0, 1000),
+)
+@same_device
+def test_normalizations_of_rows_of_more_entries_than_a_warp_and_a_block_have(
+    operator, size, dtype, layout, seed
+):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(2, 4, size)).astype(dtype)
+    learned = [rng.uniform(1, 2, p.shape).astype(dtype)
+               for p in operator.parameters(Spec(x.shape, dtype)).values()]  # fmt: skip
+    # few and near entries have a large 1 / sqrt(var + eps), which magnifies what is rounded
+    assert compare(Case(operator, (x, *learned), seed), layout, dtype, 60 * UNITS[dtype])
 
 
 @pytest.mark.parametrize("operator", [Softmax(), LogSoftmax()])

@@ -50,6 +50,13 @@ def test_a_copy_is_of_every_entry_of_a_view_and_of_nothing_around(data, dtype):
     assert (around[~inside] == np.array(77, dtype)).all()
 
 
+def test_a_copy_goes_on_where_there_are_more_entries_than_threads():
+    x = np.random.default_rng(0).normal(size=(130, 131)).astype("float32")
+    y = np.full((131, 130), np.nan, "float32")
+    Strided(DEVICE, "float32").copied(x.T, y)()
+    np.testing.assert_array_equal(y, x.T)
+
+
 @given(data=st.data(), dtype=st.sampled_from(tuple(HALVES)), adds=st.booleans())
 def test_a_map_computes_on_views_that_broadcast_in_float(data, dtype, adds):
     x = data.draw(views(dtype))
