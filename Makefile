@@ -35,10 +35,13 @@ models: $(VENV)/test
 		--target $(VENV)/models --group models
 	$(BIN)/python -m pip install --quiet --group oracles
 
-# every operator on 2,000 cases, then whether the tests find planted faults: half an hour or more
+# every operator on 2,000 cases, the card's kernels in any memory on as many, then whether the
+# tests find planted faults: half an hour or more
 nightly: $(VENV)/test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/graphnet check --all --examples 2000
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -n auto --dist worksteal -m slow
+	HYPOTHESIS_PROFILE=nightly $(PYTEST) -n auto --dist worksteal tests/test_cuda_layouts.py \
+		tests/test_cuda_rows.py tests/test_cuda_strided.py
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.mutation
 
 # every test that needs a card; CUDA=13 where the driver is for CUDA 13

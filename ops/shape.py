@@ -244,6 +244,11 @@ class Transpose(Rearrangement):
         return (dy.transpose(tuple(inverse)).copy() if needs[0] else None,)
 
     def order(self, rank: int) -> tuple[int, ...]:
+        """The axes of x in the order of those of y, counted from the front.
+
+        Raises:
+            ShapeError: ``axes`` is no permutation of as many axes.
+        """
         if self.axes is None:
             return tuple(reversed(range(rank)))
         if sorted(axis + rank if axis < 0 else axis for axis in self.axes) != list(range(rank)):

@@ -102,6 +102,7 @@ class Slice(Rearrangement):
         return (dx,)
 
     def region(self, shape: tuple[int, ...]) -> tuple[Any, ...]:
+        """What of x of this shape the slice is, a slice for each axis."""
         region: list[Any] = [slice(None)] * len(shape)
         for axis, start, end, step in self._bounds(len(shape)):
             region[axis] = _as_slice(_entries(start, end, step, shape[axis]))
@@ -213,6 +214,7 @@ class Pad(Rearrangement):
         return (folded[self.interior(dy)],)
 
     def interior(self, y: Array) -> tuple[slice, ...]:
+        """Where x lies in y."""
         pairs = zip(y.shape, self.padding, strict=True)
         return tuple(slice(begin, n - end) for n, (begin, end) in pairs)
 

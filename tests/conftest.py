@@ -24,6 +24,11 @@ for name, examples in {"dev": 25, "ci": 50, "nightly": 2000}.items():
     )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
+# fixtures of many modules; settings beside them begin with the profile that was loaded
+from tests.emulator import emulated  # noqa: E402, F401
+from tests.emulator.on_numpy import on_numpy, placed  # noqa: E402, F401
+from tests.frontend.on_numpy import executed, frontend  # noqa: E402, F401
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):

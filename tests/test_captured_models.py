@@ -10,7 +10,7 @@ from graphnet.kernels.cudnn import provider as cudnn_provider
 from graphnet.kernels.cudnn.choice import KEPT
 from tests.cards import CountingCupy, cupy_works
 from tests.frontend import install
-from tests.test_emulated import CudnnBackend, emulated  # noqa: F401
+from tests.test_emulated import CudnnBackend
 
 #: Small ones of every kind, with what is optional.
 MODELS = {

@@ -100,7 +100,9 @@ def compare(kernel, case, tolerance, inputs=None):
         np.testing.assert_array_equal(x, was)
 
 
-def compare_every_record(operator, *providers, tolerance, placed=lambda kernel: kernel):
+def compare_every_record(
+    operator, *providers, tolerance, placed=lambda kernel: kernel, settings=None
+):
     """Every case of an operator's records, by each provider that serves it in float32."""
     served = []
 
@@ -116,7 +118,7 @@ def compare_every_record(operator, *providers, tolerance, placed=lambda kernel: 
 
     for record in RECORDS:
         if record.operator is operator:
-            prove(record.cases, check)
+            prove(record.cases, check, settings=settings)
     assert served
 
 

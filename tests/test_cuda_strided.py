@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphnet.kernels.cuda import strided
+from graphnet.kernels.cuda import strided_source
 from graphnet.kernels.cuda.strided import Strided, joined
-from tests.test_cuda_kernels import OnNumPy
+from tests.emulator.on_numpy import OnNumPy
 
 DEVICE = OnNumPy()
 #: Half a unit in the last place of each, for numbers around 1.
@@ -48,6 +48,13 @@ def test_a_copy_is_of_every_entry_of_a_view_and_of_nothing_around(data, dtype):
     inside = np.zeros(around.shape, bool)
     inside[tuple(slice(n - 1) for n in around.shape)] = True
     assert (around[~inside] == np.array(77, dtype)).all()
+
+
+def test_a_copy_goes_on_where_there_are_more_entries_than_threads():
+    x = np.random.default_rng(0).normal(size=(130, 131)).astype("float32")
+    y = np.full((131, 130), np.nan, "float32")
+    Strided(DEVICE, "float32").copied(x.T, y)()
+    np.testing.assert_array_equal(y, x.T)
 
 
 @given(data=st.data(), dtype=st.sampled_from(tuple(HALVES)), adds=st.booleans())
@@ -109,9 +116,9 @@ def test_a_large_sum_is_cut_into_stretches_and_repeats_bit_for_bit(size):
 
 
 def test_more_entries_than_31_bits_number_are_counted_in_64(monkeypatch):
-    assert "typedef unsigned Index;" in strided.map_source({}, "float", 1, (1 << 31) - 1, "")
-    assert "typedef Word Index;" in strided.map_source({}, "float", 1, 1 << 31, "")
-    monkeypatch.setattr(strided, "SMALL", 1)
+    assert "typedef unsigned Index;" in strided_source.map_source({}, "float", 1, (1 << 31) - 1, "")
+    assert "typedef Word Index;" in strided_source.map_source({}, "float", 1, 1 << 31, "")
+    monkeypatch.setattr(strided_source, "SMALL", 1)
     x = np.random.default_rng(0).normal(size=(3, 4, 5)).astype("float32")
     y = np.empty((5, 3, 4), "float32")
     walker = Strided(DEVICE, "float32")

@@ -31,7 +31,7 @@ from ops import (
     Tanh,
 )
 from tests.cards import CountingCupy, cupy_works
-from tests.emulator import EmulatedBackend, emulated  # noqa: F401
+from tests.emulator import EmulatedBackend
 from tests.frontend import install
 
 
@@ -159,7 +159,7 @@ def test_training_is_that_of_numpy_and_a_step_moves_nothing_over(pair, make, opt
         expect_close(found[name], wanted[name])
 
 
-def test_all_parameters_of_a_step_are_updated_by_two_kernels(emulated):  # noqa: F811
+def test_all_parameters_of_a_step_are_updated_by_two_kernels(emulated):
     net = gn.Executor(convolutional(), EmulatedBackend())
     step = net.training_step(gn.optim.SGD(0.1, weight_decay=0.01))
     feeds = feeds_of(net.graph, 4)

@@ -10,7 +10,7 @@ from graphnet.backends.strict import StrictBackend
 from graphnet.kernels.tools import DeviceTools
 from graphnet.out_of_memory import bytes_of, largest_batch
 from ops import BatchNorm, Linear, MeanSquaredError, ShapeError, Tanh
-from tests.emulator import EmulatedBackend, emulated  # noqa: F401
+from tests.emulator import EmulatedBackend
 
 
 def network(norm=True):
@@ -48,7 +48,7 @@ class Card:
 
 
 @pytest.fixture
-def card(monkeypatch, emulated):  # noqa: F811
+def card(monkeypatch, emulated):
     return Card(monkeypatch, 1 << 40)
 
 

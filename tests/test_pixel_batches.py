@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from graphnet.data import Batches, Dataset, PixelBatches, read_cifar10
 from graphnet.data.pixels import statistics
 from tests.cards import CountingCupy, cupy_works
-from tests.emulator import EmulatedBackend, emulated  # noqa: F401
+from tests.emulator import EmulatedBackend
 
 same_card = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

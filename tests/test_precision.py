@@ -35,7 +35,7 @@ from ops import (
     SoftmaxCrossEntropy,
     Spec,
 )
-from tests.emulator import EmulatedBackend, emulated  # noqa: F401
+from tests.emulator import EmulatedBackend
 from tests.test_capture import averaged, pooled, replays_of
 from tests.test_emulated import convolutional, feeds_of, gated
 
@@ -86,7 +86,7 @@ def test_losses_and_gradients_are_off_by_some_units_in_the_last_place(
     assert max(errors.values()) < 40 * UNITS[precision], errors
 
 
-def test_the_table_of_errors_in_the_documentation_is_what_is_measured(emulated):  # noqa: F811
+def test_the_table_of_errors_in_the_documentation_is_what_is_measured(emulated):
     text = (Path(__file__).parent.parent / "docs" / "gpu.md").read_text(encoding="utf-8")
     for make in NETWORKS:
         (row,) = re.findall(rf"^\| {make.__name__} \| (.*) \|$", text, flags=re.M)
@@ -111,7 +111,7 @@ def test_tf32_is_asked_for_and_rounds_more_than_float32(make_backend, make):
     assert tf32["logits"] > 20 * fast["logits"]
 
 
-def test_products_sum_in_float32_and_use_tf32_only_where_it_is_asked_for(emulated):  # noqa: F811
+def test_products_sum_in_float32_and_use_tf32_only_where_it_is_asked_for(emulated):
     for precision, kinds in (("fast", {68}), ("exact", {68}), ("float16", {68}), ("tf32", {77})):
         emulated.library.products.clear()
         net = gn.Executor(gated(), EmulatedBackend(), precision=precision)
@@ -288,7 +288,7 @@ def test_debug_looks_at_every_array_of_half_precision_too(
         assert abs(one - other) < 40 * UNITS[precision] * other
 
 
-def test_bfloat16_needs_the_library_that_knows_it(emulated, monkeypatch):  # noqa: F811
+def test_bfloat16_needs_the_library_that_knows_it(emulated, monkeypatch):
     monkeypatch.setitem(sys.modules, "ml_dtypes", None)
     with pytest.raises(BackendError, match="bfloat16 needs ml_dtypes: pip install ml_dtypes"):
         gn.Executor(gated(), EmulatedBackend(), precision="bfloat16")
@@ -325,7 +325,7 @@ def test_a_processor_computes_in_no_precision_of_the_card(precision, backend):
         gn.Executor(gated(), backend, precision=precision)
 
 
-def test_what_does_not_go_with_half_precision_is_refused(emulated):  # noqa: F811
+def test_what_does_not_go_with_half_precision_is_refused(emulated):
     backend = EmulatedBackend()
     with pytest.raises(ValueError, match="expected no dtype, received 'float64'"):
         gn.Executor(gated(), backend, precision="float16", dtype="float64")
@@ -390,7 +390,7 @@ WIDENED = [
 
 
 @pytest.mark.parametrize(("operator", "others"), WIDENED)
-def test_kernels_of_wide_operators_round_once_beside_float64(emulated, operator, others):  # noqa: F811
+def test_kernels_of_wide_operators_round_once_beside_float64(emulated, operator, others):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4, 5, 3, 6)).astype("float16")
     shapes = {0: (x.shape, "float16"), 1: ((5,), "float32"), 2: ((6,), "float32")}
@@ -429,7 +429,7 @@ def test_kernels_of_wide_operators_round_once_beside_float64(emulated, operator,
             np.testing.assert_allclose(backend.to_host(one), right, rtol=bound, atol=4 * bound)
 
 
-def test_a_wide_loss_of_half_logits_is_that_in_float64(emulated):  # noqa: F811
+def test_a_wide_loss_of_half_logits_is_that_in_float64(emulated):
     rng = np.random.default_rng(0)
     x, labels = (rng.normal(size=(6, 7)) * 9).astype("float16"), rng.integers(0, 7, 6)
     wide = Wide(SoftmaxCrossEntropy(), "float16", narrows=False)
@@ -458,7 +458,7 @@ def test_the_reference_of_a_wide_operator_is_that_of_the_inner_one():
     assert dx.dtype == np.float16 and y.dtype == np.float16
 
 
-def test_a_cast_rounds_to_nearest_even_and_widens_exactly(emulated):  # noqa: F811
+def test_a_cast_rounds_to_nearest_even_and_widens_exactly(emulated):
     backend = EmulatedBackend()
     x = np.array([1 + 2**-11, 1 + 3 * 2**-11, 65519, 65520, 2**-25, np.nan, -np.inf], "float32")
     down = cuda.prepare(Cast("float16"), (Spec(x.shape),))
@@ -473,7 +473,7 @@ def test_a_cast_rounds_to_nearest_even_and_widens_exactly(emulated):  # noqa: F8
     assert cuda.prepare(Cast("float16"), (Spec(x.shape, "int64"),)) is None
 
 
-def test_products_of_half_matrices_are_rounded_once(emulated):  # noqa: F811
+def test_products_of_half_matrices_are_rounded_once(emulated):
     rng = np.random.default_rng(0)
     a, b = (rng.normal(size=shape).astype("float16") for shape in ((3, 4, 50), (3, 50, 5)))
     backend = EmulatedBackend()

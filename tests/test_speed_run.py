@@ -11,7 +11,7 @@ from benchmarks import gpu
 from benchmarks.speed_run import network, read, speed_run
 from graphnet.backends import get_backend
 from tests.cards import CountingCupy, cupy_works
-from tests.emulator import EmulatedBackend, emulated  # noqa: F401
+from tests.emulator import EmulatedBackend
 
 
 def stripes(examples, seed):
@@ -49,7 +49,7 @@ def test_training_ends_where_the_accuracy_is_reached(backend, capsys):
     assert "epoch 1:" in capsys.readouterr().out
 
 
-def test_a_run_in_half_precision_goes_through(emulated):  # noqa: F811
+def test_a_run_in_half_precision_goes_through(emulated):
     figures = speed_run(
         stripes(64, 0), stripes(20, 1), EmulatedBackend(), accuracy=0.01, epochs=2, batch=32,
         precision="float16", graph=small(),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -32,8 +33,10 @@ from graphnet.kernels.cuda import device
 from graphnet.kernels.cuda.products import Products
 from tests.emulator.cublas import EmulatedCublas
 
-HEADER = Path(__file__).with_name("emulator.h")
+HEADER, ENGINE = (Path(__file__).with_name(f"emulator.{kind}") for kind in ("h", "cpp"))
 COMPILER = shutil.which("g++")
+#: The most blocks of a grid along each axis, and the most threads of a block, that a card takes.
+BLOCKS, THREADS = ((1 << 31) - 1, 65535, 65535), 1024
 
 
 class EmulatedDevice:
@@ -97,6 +100,7 @@ class EmulatedDevice:
         def launch(
             grid: tuple[int, ...], block: tuple[int, ...], arguments: tuple[Any, ...]
         ) -> None:
+            expect_launchable(name, grid, block)
             self.launches.append(name)
             values = [_value(argument) for argument in arguments]
             pointers = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
@@ -113,12 +117,21 @@ class EmulatedDevice:
         return launch
 
 
+def expect_launchable(name: str, grid: tuple[int, ...], block: tuple[int, ...]) -> None:
+    """Refuse what a driver refuses: no block at all, too many, or blocks that are too large."""
+    few = all(1 <= n <= most for n, most in zip(grid, BLOCKS, strict=False))
+    if not few or min(block) < 1 or math.prod(block) > THREADS:
+        raise RuntimeError(f"no card launches {name} on a grid of {grid} blocks of {block} threads")
+
+
 def _value(argument: Any) -> Any:
     if argument is None:
         return ctypes.c_void_p(0)
     if isinstance(argument, StrictArray):
-        return ctypes.c_void_p(argument._data.ctypes.data)
+        argument = argument._data
     if isinstance(argument, np.ndarray):
+        # a card reads an entry in one piece, and faults where it does not begin at a multiple
+        assert argument.flags.aligned, "an array whose entries are not aligned"
         return ctypes.c_void_p(argument.ctypes.data)
     if isinstance(argument, bool | int):
         return ctypes.c_longlong(argument)
@@ -136,7 +149,7 @@ def compiled(source: str, options: tuple[str, ...]) -> ctypes.CDLL:
         meets = re.search(r"__syncthreads|(line|lanes)_(sum|max)|tile_sums", body) is not None
         exports.append(f"EXPORT({name}, {str(meets).lower()})\n")
     text = '#include "emulator.h"\n' + source + "\n" + "".join(exports)
-    folder = _header()
+    folder = _prepared()
     library = folder / f"{_key(text, *options)}.so"
     if not library.exists():
         with tempfile.TemporaryDirectory(dir=folder) as inside:
@@ -148,19 +161,23 @@ def compiled(source: str, options: tuple[str, ...]) -> ctypes.CDLL:
 
 
 @functools.cache
-def _header() -> Path:
-    """A folder with the header, compiled ahead, which halves the time of each source."""
-    text = HEADER.read_text()
+def _prepared() -> Path:
+    """A folder with what is compiled ahead: the header, and what runs blocks, which is loaded."""
+    texts = HEADER.read_text(), ENGINE.read_text()
     root = Path(tempfile.gettempdir()) / f"graphnet-emulator-{_user()}"
-    folder = root / _key(text)
+    folder = root / _key(*texts)
     root.mkdir(exist_ok=True, mode=0o700)
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=root) as inside:
-            Path(inside, "emulator.h").write_text(text)
-            _compile("-x", "c++-header", "-o", f"{inside}/emulator.h.gch", f"{inside}/emulator.h")
+            for path, text in zip((HEADER, ENGINE), texts, strict=True):
+                Path(inside, path.name).write_text(text)
+            _compile("-shared", "-o", f"{inside}/emulator.so", f"{inside}/{ENGINE.name}")
+            header = f"{inside}/{HEADER.name}"
+            _compile("-x", "c++-header", "-o", f"{header}.gch", header)
             with suppress(OSError):  # another process was faster
                 Path(inside).rename(folder)
                 Path(inside).mkdir()
+    ctypes.CDLL(str(folder / "emulator.so"), mode=ctypes.RTLD_GLOBAL)
     return folder
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from graphnet.kernels.cuda.device import LINE, Device, grid_of, source
+from graphnet.kernels.cuda.device import Device, source, walked
 from graphnet.kernels.cuda.kernel import DTYPES, Tiles
 from graphnet.kernels.placed import Call, in_turn
 from ops.operator import Spec
@@ -35,22 +35,16 @@ class Columns:
         tiles = self._tiles
         parts = space[: self.nbytes].view("float64")
         channels = tiles.channels
+        launch = self._device.function(source("columns.cu"), "column_sums", self._options)
         return in_turn(
-            self._bound("column_sums", tiles.grid, tiles.block, x, parts, *tiles.sizes),
-            self._bound(
-                "column_totals", grid_of(self._device, channels), (LINE,), parts, sums,
-                tiles.count, channels,
-            ),
-        )  # fmt: skip
+            partial(launch, tiles.grid, tiles.block, (x, parts, *tiles.sizes)),
+            self._walked("column_totals", channels, parts, sums, tiles.count, channels),
+        )
 
     def shifted(self, y: Any, bias: Any) -> Call:
         """``y[:, c] += bias[c]``, to be called."""
         size = self._tiles.rows * self._tiles.channels
-        grid = grid_of(self._device, size)
-        return self._bound("add_to_rows", grid, (LINE,), y, bias, size, self._tiles.channels)
+        return self._walked("add_to_rows", size, y, bias, size, self._tiles.channels)
 
-    def _bound(
-        self, name: str, grid: tuple[int, ...], block: tuple[int, ...], *arguments: Any
-    ) -> Call:
-        launch = self._device.function(source("columns.cu"), name, self._options)
-        return partial(launch, grid, block, arguments)
+    def _walked(self, name: str, size: int, *arguments: Any) -> Call:
+        return walked(self._device, source("columns.cu"), name, self._options, size, *arguments)

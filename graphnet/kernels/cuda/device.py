@@ -6,16 +6,31 @@ import ctypes
 import functools
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from graphnet.backends import BackendError
 from graphnet.backends.cupy_backend import import_cupy
 from graphnet.kernels.cuda.products import Products
+from graphnet.kernels.placed import Call
 
-__all__ = ["LINE", "OPTIONS", "Device", "Launch", "get_device", "grid_of", "source", "status"]
+__all__ = [
+    "LINE",
+    "OPTIONS",
+    "WARP",
+    "Device",
+    "Launch",
+    "get_device",
+    "grid_of",
+    "source",
+    "status",
+    "walked",
+]
 
 #: Threads of a block that is a line; as in ``common.cuh``.
 LINE = 256
+#: Threads of a warp.
+WARP = 32
 #: Options of the compiler: what is rounded is rounded as the reference does, but for sums of
 #: products, which round once.
 OPTIONS = ("--std=c++17",)
@@ -127,6 +142,22 @@ def source(*names: str) -> str:
 def grid_of(device: Device, size: int) -> tuple[int]:
     """A line of blocks for as many entries, of which a thread may do several."""
     return (max(1, min(-(-size // LINE), BLOCKS * device.processors)),)
+
+
+def walked(
+    device: Device, text: str, name: str, options: tuple[str, ...], size: int, *arguments: Any
+) -> Call:
+    """A kernel of a source bound to its arguments, whose line of threads walks over entries.
+
+    Args:
+        device: that it is compiled for.
+        text: the source.
+        name: of the kernel.
+        options: of the compiler.
+        size: how many entries there are.
+        arguments: arrays, int, float and None.
+    """
+    return partial(device.function(text, name, options), grid_of(device, size), (LINE,), arguments)
 
 
 def status() -> tuple[bool, str]:

@@ -6,10 +6,9 @@ Backward computes what lies between again, in registers, from what came in.
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
-from graphnet.kernels.cuda.device import LINE, Device, grid_of, source
+from graphnet.kernels.cuda.device import Device, source, walked
 from graphnet.kernels.cuda.formulas import Formula, formulas_of
 from graphnet.kernels.cuda.kernel import CudaKernel
 from graphnet.kernels.placed import SAME, Call, Memory, Terms
@@ -102,5 +101,4 @@ class CudaElementwise(CudaKernel):
         return self._walked(text, "backward", (*given, memory.doutputs[0], *memory.dinputs))
 
     def _walked(self, text: str, name: str, arrays: tuple[Any, ...]) -> Call:
-        launch = self.device.function(text, name, self._options)
-        return partial(launch, grid_of(self.device, self._size), (LINE,), (*arrays, self._size))
+        return walked(self.device, text, name, self._options, self._size, *arrays, self._size)

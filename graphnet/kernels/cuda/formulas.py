@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from graphnet.kernels.chain import Chain, Fixed
 from ops.activation import GELU, Mish, Sigmoid, SiLU, Softplus, Softsign, Tanh
 from ops.elementwise import (
@@ -49,8 +51,18 @@ class Formula:
 
 
 def literal(value: float) -> str:
-    """A float of CUDA C."""
-    return f"{value!r}f" if "." in repr(value) or "e" in repr(value) else f"{value!r}.0f"
+    """A float of CUDA C, for a finite number; infinite or 0 where that is its float32.
+
+    >>> literal(2), literal(-0.5), literal(1e300), literal(1e-50)
+    ('2.0f', '-0.5f', '(INFINITE)', '0.0f')
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = float(np.float32(value))
+    if math.isinf(narrow):
+        return "(INFINITE)" if value > 0 else "(-INFINITE)"
+    # the compiler refuses digits that a float does not hold, even where they would round to one
+    text = repr(float(value) if narrow and abs(value) <= LARGEST else narrow)
+    return f"{text}f"
 
 
 def _clip(operator: Any) -> Formula:

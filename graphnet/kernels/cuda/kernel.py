@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from graphnet.kernels.cuda.device import LINE, Device, grid_of, source
+from graphnet.kernels.cuda.device import LINE, WARP, Device, source, walked
 from graphnet.kernels.placed import ROWS, Call, PlacedKernel, is_arranged
 from ops.operator import Operator, Spec, known
 
@@ -32,8 +32,6 @@ INTEGERS = {
     "int64": "-DINTEGER=Int", "uint8": "-DINTEGER=UInt8", "uint16": "-DINTEGER=UInt16",
     "uint32": "-DINTEGER=UInt32", "uint64": "-DINTEGER=Int",
 }  # fmt: skip
-#: Entries of a row from which a warp walks over it together.
-WIDE = 32
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,8 @@ class Rows:
 
     @property
     def lanes(self) -> int:
-        """How many threads walk over a row."""
-        return 32 if self.inner == 1 and self.size >= WIDE else 1
+        """How many threads walk over a row: a warp where each has an entry beside the next."""
+        return WARP if self.inner == 1 and self.size >= WARP else 1
 
 
 class CudaKernel(PlacedKernel):
@@ -101,7 +99,7 @@ class CudaKernel(PlacedKernel):
 
     def walked(self, name: str, size: int, *arguments: Any) -> Call:
         """A kernel bound to its arguments, whose line of threads walks over ``size`` entries."""
-        return self.bound(name, grid_of(self.device, size), (LINE,), *arguments)
+        return walked(self.device, source(self.file), name, self._options, size, *arguments)
 
     def _launched(
         self,

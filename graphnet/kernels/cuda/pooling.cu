@@ -125,10 +125,11 @@ KERNEL avg_pool_backward(const T* dy, T* dx, Int size, Int channels, Int pads,
 }
 
 // The mean over all positions: x (N, positions, C) -> y (N, C).  A block has ACROSS channels of
-// one example.
+// one example; all lie along x, as a grid takes 65535 blocks and no more along y.
 KERNEL global_avg_pool(const T* x, T* y, Int positions, Int channels) {
     __shared__ float parts[DOWN][ACROSS];
-    Int c = (Int)blockIdx.x * ACROSS + threadIdx.x, n = blockIdx.y;
+    Int across = (channels + ACROSS - 1) / ACROSS, n = blockIdx.x / across;
+    Int c = blockIdx.x % across * ACROSS + threadIdx.x;
     float total = 0;
     if (c < channels)
         for (Int at = threadIdx.y; at < positions; at += DOWN)

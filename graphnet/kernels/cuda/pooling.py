@@ -99,7 +99,7 @@ class CudaGlobalAvgPool(CudaKernel):
         self.terms = Terms(inputs=(LAST,), outputs=(LAST,))
 
     def bind_forward(self, memory: Memory) -> Call:
-        grid = (-(-self._channels // ACROSS), self._examples)
+        grid = (-(-self._channels // ACROSS) * self._examples,)
         return self.bound(
             "global_avg_pool", grid, (ACROSS, DOWN), memory.inputs[0], memory.outputs[0],
             self._positions, self._channels,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
-from graphnet.kernels.cuda.device import LINE, Device, grid_of
+from graphnet.kernels.cuda.device import Device, walked
 from graphnet.kernels.cuda.elementwise import written
 from graphnet.kernels.cuda.formulas import FORMULAS, Formula
 from graphnet.kernels.cuda.kernel import DTYPES
@@ -42,5 +41,5 @@ class Rectifier:
         return self._bound("backward", y, dy, dx)
 
     def _bound(self, name: str, *arrays: Any) -> Call:
-        launch = self._device.function(self._text, name, self._options)
-        return partial(launch, grid_of(self._device, self._size), (LINE,), (*arrays, self._size))
+        size = self._size
+        return walked(self._device, self._text, name, self._options, size, *arrays, size)

@@ -7,15 +7,15 @@ that it was part of, in a fixed order.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from graphnet.kernels.cuda.device import LINE, Device, grid_of
+from graphnet.kernels.cuda.device import Device, walked
 from graphnet.kernels.cuda.formulas import literal
 from graphnet.kernels.cuda.kernel import DTYPES
-from graphnet.kernels.cuda.strided import index_source, steps_of
+from graphnet.kernels.cuda.strided import steps_of
+from graphnet.kernels.cuda.strided_source import index_source
 from graphnet.kernels.placed import ROWS, SAME, Call, Memory, PlacedKernel, Terms, is_arranged
 from graphnet.kernels.wide import inner
 from ops.operator import Operator, Spec, known
@@ -88,9 +88,8 @@ class CudaResize(PlacedKernel):
 
     def _resized(self, x: Any, y: Any, tables: tuple[Table, ...]) -> Call:
         text = resize_source(tables, last=not is_arranged(y, ROWS), size=y.size)
-        launch = self._device.function(text, "resize", self._options)
         arguments = (x, y, y.size, y.shape[1], *steps_of(x))
-        return partial(launch, grid_of(self._device, y.size), (LINE,), arguments)
+        return walked(self._device, text, "resize", self._options, y.size, *arguments)
 
 
 def resize_source(tables: tuple[Table, ...], *, last: bool, size: int) -> str:
