@@ -39,8 +39,8 @@ models: $(VENV)/test
 compiler: $(VENV)/test
 	$(BIN)/python -m pip install --quiet --group compiler
 
-# every operator on 2,000 cases, the card's kernels in any memory on as many, then whether the
-# tests find planted faults: half an hour or more
+# every operator on 2,000 cases, more cases for the card's kernels, then whether the tests find
+# planted faults: half an hour or more
 nightly: $(VENV)/test
 	OPENBLAS_NUM_THREADS=1 $(BIN)/graphnet check --all --examples 2000
 	HYPOTHESIS_PROFILE=nightly $(PYTEST) -n auto --dist worksteal -m slow

@@ -14,7 +14,10 @@ from ops.arrays import Array
 
 __all__ = ["CupyBackend", "import_cupy"]
 
-_INSTALL = 'pip install "cupy-cuda12x[ctk]" (CUDA 12) or "cupy-cuda13x[ctk]" (CUDA 13)'
+_INSTALL = (
+    'pip install "cupy-cuda12x[ctk]" (CUDA 12) or "cupy-cuda13x[ctk]" (CUDA 13); from a checkout '
+    "of graphnet the extra cuda12 or cuda13 brings cuDNN as well: pip install -e '.[cuda12]'"
+)
 #: The first version whose names and limits the operators keep to.
 _OLDEST = 14
 #: Distributions that install a package ``cupy``; two of them overwrite each other's files.
