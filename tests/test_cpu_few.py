@@ -92,17 +92,30 @@ def test_a_deep_layer_has_more_kernels_than_tiles():
     assert deep(64, 512, 4) and not deep(64, 64, 32) and not deep(4096, 512, 4)
 
 
-@needs_compiled
-@pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("deep", [False, True])
-def test_winograd_of_few_adds_and_rectifies_by_itself(batch, deep):
+def kernel_of_few(deep, by_filters, monkeypatch):
+    """A kernel of few tiles, which two threads share by filters or by rows of tiles."""
     from graphnet.kernels.compiled.convolution import WinogradConv
     from graphnet.kernels.compiled.winograd_deep import DeepWinogradConv
 
-    case = winograd_case(batch, 7, 9, 32, 48, True, 3)
-    kind = DeepWinogradConv if deep else WinogradConv
-    kernel = kind(find_library(), case.operator, case.specs)
-    assert kernel._winograd._few["forward"] is not None
+    monkeypatch.setattr(onednn_library.Library, "threads", 2)
+    # 12 tiles; two threads take whole vectors of 32 or 64 channels, and not of 48
+    channels, filters = (32, 64) if by_filters else (48, 48)
+    case = winograd_case(2, 7, 9, channels, filters, True, 3)
+    kernel = (DeepWinogradConv if deep else WinogradConv)(find_library(), case.operator, case.specs)
+    for few in kernel._winograd._few.values():
+        assert (few._part < few._filters) == by_filters
+    return kernel, case
+
+
+shared_both_ways = pytest.mark.parametrize("by_filters", [False, True])
+deep_or_not = pytest.mark.parametrize("deep", [False, True])
+
+
+@needs_compiled
+@shared_both_ways
+@deep_or_not
+def test_winograd_of_few_adds_and_rectifies_by_itself(by_filters, deep, monkeypatch):
+    kernel, case = kernel_of_few(deep, by_filters, monkeypatch)
     memory = memory_of(kernel, case.inputs)
     kernel.bind_packed(memory)()
     added = allocate(kernel.results[0], LAST)
@@ -110,6 +123,25 @@ def test_winograd_of_few_adds_and_rectifies_by_itself(batch, deep):
     assert not kernel.bind_finished(memory, added)()
     sums, _ = case.operator.forward(*(x.astype("float64") for x in case.inputs))
     expect_close(memory.outputs[0], np.maximum(sums + added, 0).astype("float32"), WINOGRAD)
+
+
+@needs_compiled
+@shared_both_ways
+@deep_or_not
+def test_winograd_of_few_adds_to_the_gradient_that_lies_there(by_filters, deep, monkeypatch):
+    kernel, case = kernel_of_few(deep, by_filters, monkeypatch)
+    memory = memory_of(kernel, case.inputs)
+    memory.space = np.empty(kernel.terms.backward_space, "uint8")
+    rng = np.random.default_rng(0)
+    dy, dx = (allocate(s, LAST) for s in (kernel.results[0], case.specs[0]))
+    dy[...], dx[...] = rng.normal(size=dy.shape), rng.normal(size=dx.shape)
+    wide = case.cast("float64")
+    _, saved = wide.forward()
+    found, *_ = wide.operator.backward(saved, dy.astype("float64"), (True, False, False))
+    wanted = (found + dx).astype("float32")
+    memory.doutputs, memory.dinputs, memory.adds = [dy], [dx, None, None], frozenset({0})
+    assert not kernel.bind_backward(memory)()
+    expect_close(dx, wanted, WINOGRAD)
 
 
 def memory_of(kernel, inputs):

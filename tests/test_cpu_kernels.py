@@ -807,6 +807,26 @@ def test_the_fastest_method_is_measured_once_and_kept(choices, monkeypatch):
 
 
 @needs_compiled
+def test_a_choice_holds_only_among_the_same_methods_and_for_the_same_dilation(choices, monkeypatch):
+    measured = []
+
+    def count(operator, specs, exact=False):
+        before = len(measured)
+        compiled.prepare(operator, specs, exact=exact, forward_alone=True)
+        return len(measured) - before
+
+    monkeypatch.setattr(choices, "_seconds", lambda *a: measured.append(a) or len(measured))
+    # direct and few positions
+    specs = Spec((1, 32, 6, 6)), Spec((16, 32, 3, 3)), Spec((16,))
+    for dilation in (1, 2):
+        operator = Conv(16, 3, stride=3, padding=((0, 0), (0, 0)), dilation=dilation)
+        assert count(operator, specs) == 2 and count(operator, specs) == 0
+    # direct, few positions and, unless precision is exact, winograd
+    for exact, number in ((True, 2), (False, 3), (True, 0), (False, 0)):
+        assert count(Conv(16, 3, padding=1), winograd_specs(1, 4), exact) == number
+
+
+@needs_compiled
 @pytest.mark.parametrize(
     "mixed", [["winograd", "direct", "direct"], ["direct", "winograd", "winograd"]]
 )

@@ -56,7 +56,8 @@ def choose(
     mode = "inference" if forward_alone else "training"
     rectified = isinstance(operator, ConvReLU)
     what = f"{_shape(operator, specs[0])}{', ReLU' if rectified else ''}"
-    key = f"{what}, {mode}, {_machine(library)}"
+    among = " or ".join(candidates)  # fewer where methods are ruled out
+    key = f"{what}, {mode}, by {among}, {_machine(library)}"
     names = known_choices().get(key)
     wanted = DIRECTIONS[:1] if forward_alone else DIRECTIONS
     if not _are_names(names, candidates, len(wanted)):
@@ -93,10 +94,14 @@ def _shape(operator: Conv, x: Spec | None) -> str:
     """What the times depend on, of the convolution."""
     assert x is not None, "infer saw to it"
     windows = operator.windows(x)
-    image, kernel, stride = (
-        "x".join(map(str, sizes)) for sizes in (x.shape, windows.kernel, windows.stride)
+    image, kernel, stride, dilation = (
+        "x".join(map(str, sizes))
+        for sizes in (x.shape, windows.kernel, windows.stride, windows.dilation)
     )
-    return f"{image} to {operator.filters} by {kernel}, stride {stride}, padding {windows.padding}"
+    return (
+        f"{image} to {operator.filters} by {kernel}, stride {stride}, dilation {dilation}, "
+        f"padding {windows.padding}"
+    )
 
 
 def _machine(library: Library) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from graphnet.kernels.compiled.rows import as_rows, row_sums
-from graphnet.kernels.compiled.winograd import Shape, Winograd
+from graphnet.kernels.compiled.winograd import Winograd
+from graphnet.kernels.compiled.winograd_products import Shape
 from graphnet.kernels.convolution import ConvKernel
 from graphnet.kernels.onednn.library import Library
 from graphnet.kernels.placed import LAST, ROWS, Call, Memory, Terms, last

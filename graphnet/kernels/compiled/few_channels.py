@@ -89,21 +89,9 @@ class FewChannelsConv(DirectConv):
 
 @njit(parallel=True, **OPTIONS)
 def _convolve(
-    x,
-    weights,
-    bias,
-    y,
-    low,
-    added,
-    shape,
-    rows,
-    positions,
-    more,
-    less_positions,
-    fewer,
-    vectors,
+    x, weights, bias, y, low, added, shape, rows, positions, more, less_positions, fewer, vectors,
     threads,
-):
+):  # fmt: skip
     kernel_h, taps, stride_h, stride_w, top, left, channels = shape
     batch, height, width = x.shape
     out_h, out_w, filters = y.shape[1:]

@@ -16,6 +16,7 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from graphnet.kernels.compiled.narrow import is_narrow
 from graphnet.kernels.compiled.vector import ENTRIES, OPTIONS, REGISTERS, Vectors, in_groups
 from graphnet.kernels.onednn.convolution import DirectConv
 from graphnet.kernels.onednn.library import Library
@@ -25,9 +26,7 @@ from ops.operator import Spec, known
 
 __all__ = ["ScatteredConv", "is_scattered"]
 
-#: The most channels of the input that count as few.
-CHANNELS = 4
-#: Entries of an eighth of what a row's taps are counted in: a vector has one or two.
+#: What a row's taps are counted in: a vector has so many entries, or twice as many.
 EIGHT = 8
 #: Vectors of taps that stay in registers, beside weights and gradients.
 HELD = REGISTERS - 4
@@ -36,11 +35,10 @@ HELD = REGISTERS - 4
 def is_scattered(operator: Conv, specs: tuple[Spec | None, ...]) -> bool:
     """Whether a convolution is served here."""
     x = specs[0]
-    if x is None or x.rank != 4 or operator.groups != 1:
+    if x is None or not is_narrow(operator, specs):
         return False
-    (channels,), windows = known(x.shape[1]), operator.windows(x)
-    few = channels <= CHANNELS and -(-channels * windows.kernel[1] // EIGHT) <= HELD
-    return few and windows.dilation == (1, 1)
+    (channels,) = known(x.shape[1])
+    return -(-channels * operator.windows(x).kernel[1] // EIGHT) <= HELD
 
 
 def _lanes(taps: int) -> int:

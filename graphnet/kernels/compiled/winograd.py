@@ -4,9 +4,9 @@ Rows of tiles are taken in chunks that stay in the cache: each thread transforms
 multiplies it with the transformed kernels (36 matrix products in one call of oneDNN's matmul)
 and transforms the products back, before it takes the next.  A few tiles are multiplied without
 oneDNN (:mod:`winograd_few`).  The gradient of the input is the convolution of ``dy`` with the
-kernels turned by 180 degrees.  That of the kernels sums, over all
-tiles, the products of transformed inputs and transformed gradients; each thread sums its own, or
-all sum together where the kernels are many (:mod:`winograd_shared`).
+kernels turned by 180 degrees.  That of the kernels sums, over all tiles, the products of
+transformed inputs and transformed gradients; each thread sums its own, or all sum together where
+the kernels are many (:mod:`winograd_shared`).
 
 Beside float64 the result is off by about 1e-5 of its largest entry, where the direct sum is off
 by 1e-6: the transforms' factors of up to 8 magnify rounding.
@@ -38,7 +38,7 @@ from graphnet.kernels.compiled.winograd_shared import SharedSums
 from graphnet.kernels.onednn.library import Library
 from graphnet.kernels.placed import Call, in_turn
 
-__all__ = ["Shape", "Winograd"]
+__all__ = ["Winograd"]
 
 #: Bytes of transformed kernels from which on all threads add to the same sums of their gradients.
 LARGE = 8 << 20
