@@ -101,13 +101,18 @@ def compare(kernel, case, tolerance, inputs=None):
 
 
 def compare_every_record(
-    operator, *providers, tolerance, placed=lambda kernel: kernel, settings=None
+    operator,
+    *providers,
+    tolerance,
+    placed=lambda kernel: kernel,
+    as_served=lambda case: case,
+    settings=None,
 ):
     """Every case of an operator's records, by each provider that serves it in float32."""
     served = []
 
     def check(case):
-        single = case.cast("float32")
+        single = as_served(case).cast("float32")
         whole = tuple(None if x is None else np.asarray(x) for x in single.inputs)  # no scalars
         single = Case(single.operator, whole, single.seed)
         for provider in providers:

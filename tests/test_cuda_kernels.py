@@ -90,7 +90,7 @@ from ops import (
     Where,
 )
 from ops.operator import Operator
-from tests.emulator.on_numpy import few, same_device
+from tests.emulator.on_numpy import as_served, few, same_device
 from tests.test_cpu_kernels import compare, compare_every_record
 
 pytestmark = pytest.mark.usefixtures("on_numpy")
@@ -118,7 +118,9 @@ WRITTEN = {
 )  # fmt: skip
 def test_kernels_agree_with_the_reference_on_every_record(placed, operator):
     written = few if operator in WRITTEN else None
-    compare_every_record(operator, cuda, tolerance=TOLERANCE, placed=placed, settings=written)
+    compare_every_record(
+        operator, cuda, tolerance=TOLERANCE, placed=placed, as_served=as_served, settings=written
+    )
 
 
 def test_every_operator_with_a_kernel_is_among_those_compared():
