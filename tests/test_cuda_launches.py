@@ -84,3 +84,14 @@ def test_grids_are_those_that_a_card_launches_however_many_examples_there_are(
     before = len(launched)
     kernel.backward(saved, dy, (True,) * len(shapes))
     assert 0 < before < len(launched)
+
+
+def test_threads_of_a_warp_that_meet_different_shuffles_are_reported(on_numpy):
+    text = "typedef float T;\n#define KERNEL static void\nKERNEL torn(float* x) {\n" \
+        "    if (threadIdx.x < 32) __shfl_xor_sync(~0u, 1.0f, 1);\n" \
+        "    if (threadIdx.x > LAST) __shfl_xor_sync(~0u, 1.0f, 1);\n" \
+        "    __syncthreads();\n    x[0] = 1;\n}\n"  # fmt: skip
+    whole, torn = (on_numpy.function(text, "torn", (f"-DLAST={last}",)) for last in (31, 40))
+    whole((1,), (64,), (np.zeros(1, "float32"),))  # a warp waits for none but its own threads
+    with pytest.raises(RuntimeError, match="torn met different barriers"):
+        torn((1,), (64,), (np.zeros(1, "float32"),))

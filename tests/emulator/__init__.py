@@ -37,6 +37,8 @@ HEADER, ENGINE = (Path(__file__).with_name(f"emulator.{kind}") for kind in ("h",
 COMPILER = shutil.which("g++")
 #: The most blocks of a grid along each axis, and the most threads of a block, that a card takes.
 BLOCKS, THREADS = ((1 << 31) - 1, 65535, 65535), 1024
+#: What in a kernel lets threads wait for each other.
+WAITS = r"__syncthreads|__shfl|(line|lanes|warp)_(sum|max)|tile_sums"
 
 
 class EmulatedDevice:
@@ -146,7 +148,7 @@ def compiled(source: str, options: tuple[str, ...]) -> ctypes.CDLL:
     parts = re.split(r"^KERNEL (\w+)", source, flags=re.M)
     exports = []
     for name, body in zip(parts[1::2], parts[2::2], strict=True):
-        meets = re.search(r"__syncthreads|(line|lanes)_(sum|max)|tile_sums", body) is not None
+        meets = re.search(WAITS, body) is not None
         exports.append(f"EXPORT({name}, {str(meets).lower()})\n")
     text = '#include "emulator.h"\n' + source + "\n" + "".join(exports)
     folder = _prepared()

@@ -20,8 +20,9 @@ namespace emulator {
 
 extern double exchanged[1024];
 
-// Let the other threads of the block run up to here.
+// Let the other threads of the block run up to here, or those of the warp.
 void barrier();
+void shuffle();
 
 // 0, or 1 where threads of a block met different barriers.
 int run(void (*body)(void*), void* given, const unsigned* grid, const unsigned* block, bool meets);
@@ -56,9 +57,9 @@ template <class V>
 static V __shfl_xor_sync(unsigned, V value, int mask) {
     unsigned lane = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
     emulator::exchanged[lane] = value;
-    emulator::barrier();
+    emulator::shuffle();
     V other = (V)emulator::exchanged[(lane & ~31u) | ((lane ^ mask) & 31u)];
-    emulator::barrier();
+    emulator::shuffle();
     return other;
 }
 
