@@ -117,7 +117,8 @@ deep_or_not = pytest.mark.parametrize("deep", [False, True])
 def test_winograd_of_few_adds_and_rectifies_by_itself(by_filters, deep, monkeypatch):
     kernel, case = kernel_of_few(deep, by_filters, monkeypatch)
     memory = memory_of(kernel, case.inputs)
-    kernel.bind_packed(memory)()
+    if kernel.terms.packed:
+        kernel.bind_packed(memory)()
     added = allocate(kernel.results[0], LAST)
     added[...] = np.random.default_rng(0).normal(size=added.shape)
     assert not kernel.bind_finished(memory, added)()
@@ -162,64 +163,49 @@ def memory_of(kernel, inputs):
     return memory
 
 
-few_channels_cases = st.builds(
-    narrow_case,
-    batch=st.integers(1, 3),
-    height=st.integers(4, 9),
-    # few widths, numbers of filters and strides: for many of them a kernel is compiled
-    width=st.sampled_from((4, 9, 33)),
-    channels=st.integers(1, 4),
-    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    stride=st.sampled_from(((1, 1), (2, 1), (1, 3), (4, 4))),
-    padding=st.tuples(st.integers(0, 5), st.sampled_from((0, 1, 5))),
-    filters=st.sampled_from((16, 64)),
-    bias=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
-)
+drawn = {"bias": st.booleans(), "seed": st.integers(0, 2**32 - 1)}
+#: Few widths, numbers of filters, positions and strides: for many of them a kernel is compiled.
+few_cases = {
+    "channels": st.builds(
+        narrow_case,
+        batch=st.integers(1, 3),
+        height=st.integers(4, 9),
+        width=st.sampled_from((4, 9, 33)),
+        channels=st.integers(1, 4),
+        kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+        stride=st.sampled_from(((1, 1), (2, 1), (1, 3), (4, 4))),
+        padding=st.tuples(st.integers(0, 5), st.sampled_from((0, 1, 5))),
+        filters=st.sampled_from((16, 64)),
+        **drawn,
+    ),
+    # at most eight positions of an image
+    "positions": st.builds(
+        narrow_case,
+        batch=st.integers(1, 2),
+        height=st.integers(1, 4),
+        width=st.sampled_from((1, 2)),
+        channels=st.integers(1, 40),
+        kernel=st.sampled_from(((1, 1), (3, 3), (2, 3))),
+        stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+        padding=st.just("same"),
+        filters=st.sampled_from((16, 48)),
+        **drawn,
+    ),
+}
 
 
 @needs_compiled
 @threads_too_many
-def test_a_convolution_of_few_channels_agrees_with_the_reference(threads, monkeypatch):
-    from graphnet.kernels.compiled.few_channels import FewChannelsConv, has_few_channels
-
+@pytest.mark.parametrize("of", few_cases)
+def test_a_convolution_of_few_agrees_with_the_reference(of, threads, monkeypatch):
+    kind, applies = kinds_with_few()[of]
     monkeypatch.setattr(onednn_library.Library, "threads", threads)
 
     def check(case):
-        assert has_few_channels(case.operator, case.specs)
-        compare(FewChannelsConv(find_library(), case.operator, case.specs), case, PLACED)
+        assert applies(case.operator, case.specs)
+        compare(kind(find_library(), case.operator, case.specs), case, PLACED)
 
-    prove(few_channels_cases, check)
-
-
-few_positions_cases = st.builds(
-    narrow_case,
-    batch=st.integers(1, 2),
-    # at most eight positions of an image; for each number of them a kernel is compiled
-    height=st.integers(1, 4),
-    width=st.sampled_from((1, 2)),
-    channels=st.integers(1, 40),
-    kernel=st.sampled_from(((1, 1), (3, 3), (2, 3))),
-    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    padding=st.just("same"),
-    filters=st.sampled_from((16, 48)),
-    bias=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
-)
-
-
-@needs_compiled
-@threads_too_many
-def test_a_convolution_to_few_positions_agrees_with_the_reference(threads, monkeypatch):
-    from graphnet.kernels.compiled.few_positions import FewPositionsConv, has_few_positions
-
-    monkeypatch.setattr(onednn_library.Library, "threads", threads)
-
-    def check(case):
-        assert has_few_positions(case.operator, case.specs)
-        compare(FewPositionsConv(find_library(), case.operator, case.specs), case, PLACED)
-
-    prove(few_positions_cases, check)
+    prove(few_cases[of], check)
 
 
 @needs_compiled
@@ -233,19 +219,23 @@ def test_a_convolution_to_few_positions_may_be_dilated():
 
 
 def kinds_with_few():
-    from graphnet.kernels.compiled.few_channels import FewChannelsConv
-    from graphnet.kernels.compiled.few_positions import FewPositionsConv
+    """The kernels of few channels and of few positions, and when they apply."""
+    from graphnet.kernels.compiled.few_channels import FewChannelsConv, has_few_channels
+    from graphnet.kernels.compiled.few_positions import FewPositionsConv, has_few_positions
 
-    return FewChannelsConv, FewPositionsConv
+    return {
+        "channels": (FewChannelsConv, has_few_channels),
+        "positions": (FewPositionsConv, has_few_positions),
+    }
 
 
 @needs_compiled
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("of", few_cases)
 @pytest.mark.parametrize("adds", [False, True])
-def test_convolutions_of_few_add_and_rectify_by_themselves_and_keep_nan(number, adds):
+def test_convolutions_of_few_add_and_rectify_by_themselves_and_keep_nan(of, adds):
     case = narrow_case(2, 6, 7, 3, (3, 3), 1, 1, 16, True, 0)
     case.inputs[0][1, 2, 3, 3] = np.nan
-    kernel = kinds_with_few()[number](find_library(), case.operator, case.specs)
+    kernel = kinds_with_few()[of][0](find_library(), case.operator, case.specs)
     memory = memory_of(kernel, case.inputs)
     kernel.bind_packed(memory)()
     wanted, _ = case.operator.forward(*case.inputs)

@@ -117,7 +117,7 @@ def _seconds(
     """How long one direction takes on arrays of ones, forward with a ReLU where one follows."""
     others = range(1, len(kernel.specs))
     memory = rehearsal(kernel, (0,) if direction == "data" else others)
-    pack = kernel.bind_packed(memory)
+    pack = kernel.bind_packed(memory) if kernel.terms.packed else in_turn()
     pack()
     if direction == "data":
         call = in_turn(*kernel.bind_data(memory))
@@ -129,12 +129,15 @@ def _seconds(
             after = finished(last(memory.outputs[0]), None, threads)
             forward = kernel.bind_finished(memory, None) or in_turn(forward, after)
         call = forward if prepared else in_turn(pack, forward)
-    # between two runs of a layer those of the others read and write as much as caches hold
+    # between two runs of a layer the others are run
     return shortest(call, RUNS, before=_evict(threads))
 
 
 @functools.cache
 def _evict(threads: int) -> Call:
-    """Read and write more than the caches of all cores hold, which also wakes their threads."""
+    """Read and write more than cores have of caches of their own, which also wakes their threads.
+
+    What all cores share may hold it, as it holds the other layers of small networks.
+    """
     others = np.zeros(EVICTED // 4, "float32")
     return add_to(others, others, threads)

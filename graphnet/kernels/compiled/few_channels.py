@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from graphnet.kernels.compiled.narrow import is_narrow
+from graphnet.kernels.compiled.narrow import geometry, is_narrow
 from graphnet.kernels.compiled.taps import sum_taps
 from graphnet.kernels.compiled.vector import BYTES, ENTRIES, OPTIONS, REGISTERS, WIDTH, in_groups
 from graphnet.kernels.onednn.convolution import DirectConv
@@ -46,12 +46,10 @@ class FewChannelsConv(DirectConv):
         x = specs[0]
         assert x is not None, "infer saw to it"
         self._threads = library.threads
-        windows = operator.windows(x)
-        (channels,) = known(x.shape[1])
-        down, across = windows.kernel
-        (top, _), (left, _) = windows.padding
-        self._shape = (down, across * channels, *windows.stride, top, left, channels)
-        self._taps = (down * across * channels, operator.filters)
+        self._window = geometry(operator, specs)
+        (self._channels,) = known(x.shape[1])
+        down, across = self._window[:2]
+        self._taps = (down * across * self._channels, operator.filters)
         self.terms = replace(self.terms, packed=4 * self._taps[0] * self._taps[1])
 
     def bind_packed(self, memory: Memory) -> Call:
@@ -72,27 +70,29 @@ class FewChannelsConv(DirectConv):
         """What computes ``max(Conv(x) + added, low)``."""
         x, _, bias = (*memory.inputs, None)[:3]
         x, y = last(x), last(memory.outputs[0])
-        stride_w, channels, filters = self._shape[3], self._shape[6], y.shape[3]
+        across, stride_w, filters = self._window[1], self._window[3], y.shape[3]
         vectors = max(v for v in (1, 2, 4) if v <= TOGETHER and filters % (v * WIDTH) == 0)
         # beside the sums there are the weights of a tap and one entry
         most = (REGISTERS - 1) * ENTRIES // (vectors * WIDTH) - 1
         positions, more, fewer = in_groups(y.shape[2], most)
-        seen = (y.shape[2] - 1) * stride_w * channels + self._shape[1]
+        seen = ((y.shape[2] - 1) * stride_w + across) * self._channels
         rows = np.zeros((self._threads, x.shape[1] + 1, seen), "float32")
         bias = np.zeros(filters, "float32") if bias is None else bias
         return partial(
             _convolve, x.reshape(*x.shape[:2], -1), self._weights_in(memory), bias, y,
-            np.float32(low), y if added is None else last(added), self._shape, rows,
-            (0,) * positions, more, (0,) * (positions - 1), fewer, (0,) * vectors, self._threads,
+            np.float32(low), y if added is None else last(added), self._window, self._channels,
+            rows, (0,) * positions, more, (0,) * (positions - 1), fewer, (0,) * vectors,
+            self._threads,
         )  # fmt: skip
 
 
 @njit(parallel=True, **OPTIONS)
 def _convolve(
-    x, weights, bias, y, low, added, shape, rows, positions, more, less_positions, fewer, vectors,
-    threads,
+    x, weights, bias, y, low, added, window, channels, rows, positions, more, less_positions, fewer,
+    vectors, threads,
 ):  # fmt: skip
-    kernel_h, taps, stride_h, stride_w, top, left, channels = shape
+    kernel_h, kernel_w, stride_h, stride_w, top, left = window
+    taps = kernel_w * channels
     batch, height, width = x.shape
     out_h, out_w, filters = y.shape[1:]
     step, pitch, part_bytes = 4 * stride_w * channels, 4 * filters, BYTES * len(vectors)

@@ -33,7 +33,7 @@ from graphnet.kernels.placed import Call, Memory, last
 from ops.convolution import Conv
 from ops.operator import Spec, known
 
-__all__ = ["NarrowConv", "is_narrow"]
+__all__ = ["NarrowConv", "geometry", "is_narrow"]
 
 #: The most channels of the input that count as few.
 CHANNELS = 4
@@ -49,6 +49,15 @@ def is_narrow(operator: Conv, specs: tuple[Spec | None, ...]) -> bool:
     return known(x.shape[1])[0] <= CHANNELS and operator.windows(x).dilation == (1, 1)
 
 
+def geometry(operator: Conv, specs: tuple[Spec | None, ...]) -> tuple[int, ...]:
+    """Rows and columns of the kernels, the strides, and the padding above and on the left."""
+    x = specs[0]
+    assert x is not None, "infer saw to it"
+    windows = operator.windows(x)
+    (top, _), (left, _) = windows.padding
+    return (*windows.kernel, *windows.stride, top, left)
+
+
 def _fitting(vectors: int) -> int:
     """How many taps registers hold, beside the vectors of the output's gradient and one entry."""
     return (REGISTERS - 1) * ENTRIES // (vectors * WIDTH) - 1
@@ -62,12 +71,8 @@ class NarrowConv(DirectConv):
 
     def __init__(self, library: Library, operator: Conv, specs: tuple[Spec | None, ...]) -> None:
         super().__init__(library, operator, specs)
-        x = specs[0]
-        assert x is not None, "infer saw to it"
-        windows = operator.windows(x)
         self._threads = library.threads
-        (top, _), (left, _) = windows.padding
-        self._geometry_2d = (*windows.kernel, *windows.stride, top, left)
+        self._window = geometry(operator, specs)
 
     def bind_weights(self, memory: Memory) -> list[Call]:
         _, dweight, dbias = memory.dinputs
@@ -81,7 +86,7 @@ class NarrowConv(DirectConv):
         fitting = [v for v in (1, 2, 4) if _fitting(v) >= seen and lanes % (v * WIDTH) == 0]
         vectors = max(fitting, default=1)
         taps, more, fewer = in_groups(seen, _fitting(vectors))
-        width = (dy.shape[2] - 1) * self._geometry_2d[3] + across
+        width = (dy.shape[2] - 1) * self._window[3] + across
         # the last rows of all are read from where there is something behind them
         row = dy.shape[2] * filters
         copied = min(dy.shape[0] * dy.shape[1], -(-(lanes - filters) // row))
@@ -95,7 +100,7 @@ class NarrowConv(DirectConv):
         dbias = np.empty(filters, "float32") if dbias is None else dbias
         return [
             partial(
-                _correlate, x.reshape(*x.shape[:2], -1), dy, channels, self._geometry_2d,
+                _correlate, x.reshape(*x.shape[:2], -1), dy, channels, self._window,
                 np.ones(1, "float32"), room, copied, dweight, dbias, (0,) * taps, more,
                 (0,) * (taps - 1), fewer, (0,) * vectors, self._threads,
             )

@@ -16,7 +16,7 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from graphnet.kernels.compiled.narrow import is_narrow
+from graphnet.kernels.compiled.narrow import geometry, is_narrow
 from graphnet.kernels.compiled.vector import ENTRIES, OPTIONS, REGISTERS, Vectors, in_groups
 from graphnet.kernels.onednn.convolution import DirectConv
 from graphnet.kernels.onednn.library import Library
@@ -71,16 +71,12 @@ class ScatteredConv(DirectConv):
 
     def __init__(self, library: Library, operator: Conv, specs: tuple[Spec | None, ...]) -> None:
         super().__init__(library, operator, specs)
-        x = specs[0]
-        assert x is not None, "infer saw to it"
         self._threads = library.threads
-        windows = operator.windows(x)
-        (top, _), (left, _) = windows.padding
-        self._shape = (*windows.kernel, *windows.stride, top, left)
+        self._window = geometry(operator, specs)
 
     def bind_data(self, memory: Memory) -> list[Call]:
         weight, dy, dx = memory.inputs[1], last(memory.doutputs[0]), last(memory.dinputs[0])
-        kernel_h, kernel_w, stride_h, stride_w, top, left = self._shape
+        kernel_h, kernel_w, stride_h, stride_w, top, left = self._window
         filters, channels = weight.shape[:2]
         lanes = _lanes(channels * kernel_w)
         vectors = -(-channels * kernel_w // lanes)
@@ -96,7 +92,7 @@ class ScatteredConv(DirectConv):
             np.empty((self._threads, height * width * channels + vectors * lanes), "float32"),
         )
         call = partial(
-            _scatter, weight, dy, dx.reshape(*dx.shape[:2], -1), self._shape, width * channels,
+            _scatter, weight, dy, dx.reshape(*dx.shape[:2], -1), self._window, width * channels,
             room, (0,) * rows, more, (0,) * (rows - 1), fewer, (0,) * held, (0,) * vectors,
             (0,) * (lanes // EIGHT), self._threads,
         )  # fmt: skip

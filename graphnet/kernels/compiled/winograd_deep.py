@@ -63,9 +63,6 @@ class DeepWinogradConv(WinogradConv):
             backward_space=max(self.data_space, self.weights_space),
         )
 
-    def bind_packed(self, memory: Memory) -> Call:
-        return in_turn()
-
     def _bind(self, memory: Memory, low: float, added: Any) -> Call:
         x, weight, bias = (*memory.inputs, None)[:3]
         x, y = last(x), last(memory.outputs[0])

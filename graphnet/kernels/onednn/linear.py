@@ -89,14 +89,17 @@ class MatrixLinear(PlacedKernel):
     def bind_packed(self, memory: Memory) -> Call:
         assert self._packed is not None
         x, weight = memory.inputs[:2]
-        source = features_as_they_lie(weight, x)
-        turned = np.empty(weight.shape, "float32") if source.ndim > 2 else source
-        _, shape, strides = _transposed(turned)
+        source, target = features_as_they_lie(weight, x), (self._packed[1], memory.packed)
+        _, shape, strides = _transposed(weight)
         plain = self._library.descriptor(shape, strides)
-        reordered = self._library.reorder((plain, turned), (self._packed[1], memory.packed))
-        if turned is source:
-            return reordered
-        return in_turn(partial(np.copyto, turned.reshape(source.shape), source), reordered)
+        if source is weight:
+            return self._library.reorder((plain, weight), target)
+
+        def pack() -> object:
+            # done when weights change, which is no reason to hold as much memory till then
+            return self._library.reorder((plain, np.ascontiguousarray(source)), target)()
+
+        return pack
 
     def bind_forward(self, memory: Memory) -> Call:
         x, weight, bias = memory.inputs
